@@ -1,0 +1,203 @@
+"""The command line: every command is a few lines that call a feature."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from app import __version__
+from app.core import keys as key_store
+from app.core import schema
+from app.core.database import Database
+from app.core.embedded import EmbeddedServerError, embedded_server
+from app.core.keys import UnknownKey
+from app.core.schema import SchemaError
+from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
+from app.sample import load as sample
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # a traceback with values in it could name people
+    help="Chronika: a registry of politically motivated persecution. Settings are environment variables CHRONIKA_…",
+)
+db = typer.Typer(no_args_is_help=True, help="Migrate the database: up, down, or check it.")
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of partners, editors and guardians.")
+app.add_typer(db, name="db")
+app.add_typer(keys, name="keys")
+out = Console()
+
+KNOWN = (SettingsError, SchemaError, EmbeddedServerError, UnknownKey)
+"""Errors whose one line is all that a person needs."""
+
+
+def main() -> None:
+    """Run the command line; what is known to go wrong is one line and exit code 1."""
+    try:
+        app()
+    except KNOWN as error:
+        typer.echo(f"chronika: {error}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def served_database(settings: Settings) -> Iterator[str]:
+    """Yield the owner's URL: of the given server, or of the embedded one, which stops with the last process that uses it."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    # Turned into an ordinary exit, so that the server is stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with embedded_server(settings.data_dir, secret_bytes(settings)) as url:
+        yield url
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    pass
+
+
+@app.command(epilog="Example: `chronika serve --demo`, then `curl localhost:8000/v1/persons`.")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; CHRONIKA_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; CHRONIKA_PORT.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; CHRONIKA_WORKERS.")] = None,
+    demo: Annotated[bool, typer.Option(help="When the registry is empty, load the sample and print one key per role.")] = False,
+) -> None:
+    """Migrate to head and serve. Without CHRONIKA_DATABASE_URL: on an embedded PostgreSQL in CHRONIKA_DATA_DIR."""
+    settings = get_settings()
+    host, port, workers = host or settings.host, settings.port if port is None else port, workers or settings.workers
+    with served_database(settings) as url:
+        if not (settings.database_url and asyncio.run(schema.is_at_head(url))):
+            schema.upgrade(url, secret_bytes(settings))
+        if demo:
+            asyncio.run(_load_demo(url, settings))
+        address = settings.public_url or f"http://{'localhost' if host in {'127.0.0.1', '0.0.0.0'} else host}:{port}"  # noqa: S104
+        typer.echo(f"API       {address}/v1/status")
+        typer.echo(f"docs      {address}/docs")
+        typer.echo(f"explorer  {address}/")
+        # The workers are processes of their own and read their settings anew.
+        os.environ["CHRONIKA_DATABASE_URL"] = url
+        os.environ["CHRONIKA_SECRET"] = secret_bytes(settings).decode()
+        get_settings.cache_clear()
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            access_log=False,
+            server_header=False,
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=20,
+        )
+
+
+async def _load_demo(url: str, settings: Settings) -> None:
+    database = Database(url, secret_bytes(settings), pool_size=1)
+    try:
+        if not await sample.is_empty(database):
+            typer.echo("The registry is not empty: the sample is left out.")
+            return
+        count = await sample.load(database)
+        typer.echo(f"Loaded the sample: {count} records. Keys, shown this once:")
+        for role in key_store.ROLES:
+            key = await key_store.create(url, f"demo {role}", role, settings.origin, timedelta(days=90))
+            typer.echo(f"{role:<9} {key}")
+    finally:
+        await database.close()
+
+
+# --- db ---------------------------------------------------------------------------------------------
+
+
+@db.command("upgrade", epilog="Example: `CHRONIKA_DATABASE_URL=postgresql://owner:…@db/chronika chronika db upgrade`")
+def upgrade() -> None:
+    """Make the login roles, migrate to head, load the vocabularies. Running it again changes nothing."""
+    settings = get_settings()
+    with served_database(settings) as url:
+        schema.upgrade(url, secret_bytes(settings))
+    typer.echo(f"The database is at revision {schema.head()}.")
+
+
+@db.command("downgrade", epilog="Example: `chronika db downgrade base --yes`")
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to, or `base` for an empty database.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Go back to an earlier revision. What only the later ones can hold is lost."""
+    if not yes:
+        typer.confirm("Going back may delete records. Go on?", abort=True)
+    with served_database(get_settings()) as url:
+        schema.downgrade(url, revision)
+    typer.echo(f"The database is at revision {revision}.")
+
+
+@db.command("check")
+def check() -> None:
+    """Tell whether the database is at head and is what this version of the program expects."""
+    with served_database(get_settings()) as url:
+        if not asyncio.run(schema.is_at_head(url)):
+            msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
+            raise SchemaError(msg)
+        schema.check(url)
+    typer.echo(f"The database is at revision {schema.head()} and as expected.")
+
+
+# --- keys -------------------------------------------------------------------------------------------
+
+
+def _days(text: str) -> timedelta:
+    if not text.removesuffix("d").isdigit() or not 1 <= int(text.removesuffix("d")) <= 3650:  # noqa: PLR2004
+        msg = "a number of days such as 90d, at most 3650d"
+        raise typer.BadParameter(msg)
+    return timedelta(days=int(text.removesuffix("d")))
+
+
+@keys.command("create", epilog='Example: `chronika keys create --name "Viasna desk" --role editor --expires 90d`')
+def create_key(
+    name: Annotated[str, typer.Option(help="Who holds it; editors see it in the history of what this key changes.")],
+    role: Annotated[str, typer.Option(help="partner, editor or guardian.")],
+    expires: Annotated[str, typer.Option(help="How long it is valid.")] = "90d",
+    origin: Annotated[str | None, typer.Option(help="Origin it writes for; this installation's unless said.")] = None,
+) -> None:
+    """Make a key and print it, this once. For rotation make the new one, hand it over, then revoke the old one."""
+    settings = get_settings()
+    with served_database(settings) as url:
+        typer.echo(asyncio.run(key_store.create(url, name, role, origin or settings.origin, _days(expires))))
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List all keys: never the keys themselves, which nobody has kept."""
+    with served_database(get_settings()) as url:
+        found = asyncio.run(key_store.list_all(url))
+    table = Table("id", "name", "role", "origin", "expires", "state")
+    for key in found:
+        table.add_row(key["id"], key["name"], key["role"], key["origin"], f"{key['expires_at']:%Y-%m-%d}", key["state"])
+    out.print(table)
+
+
+@keys.command("revoke", epilog="Example: `chronika keys revoke 4f1a09c2be`")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
+    """Revoke a key; it holds from the next request on, in every worker."""
+    with served_database(get_settings()) as url:
+        asyncio.run(key_store.revoke(url, key_id))
+    typer.echo(f"Key {key_id} is revoked.")
+

@@ -1,0 +1,140 @@
+"""Who is asking: from the key in a request to the audience whose pool answers it."""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Request
+
+from app.core.database import AUTH, Database, Transaction
+from app.core.errors import Forbidden, Unauthorised
+from app.core.records import Audience
+
+ROLES = (Audience.PARTNER, Audience.EDITOR, Audience.GUARDIAN)
+"""Roles a key can have."""
+
+ID_LENGTH, SECRET_BYTES = 10, 24
+
+
+class Key(NamedTuple):
+    """A key that was accepted: its id, the name its holder goes by, and the origin that it writes for."""
+
+    id: str
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is asking, with the request and the database that answers it."""
+
+    request: Request
+    database: Database
+    audience: Audience
+    key: Key | None = None
+
+
+def new_key() -> tuple[str, str, bytes]:
+    """Make a key: its id, the text to hand over (`chr_<id>_<secret><checksum>`), and the SHA-256 to keep."""
+    key_id = secrets.token_hex(ID_LENGTH // 2)
+    secret = secrets.token_hex(SECRET_BYTES)
+    text = f"chr_{key_id}_{secret}"
+    full = f"{text}{zlib.crc32(text.encode()):08x}"
+    return key_id, full, hashlib.sha256(full.encode()).digest()
+
+
+def _readable(text: str) -> str | None:
+    """Return the id in a key's text, or None if it was cut or mistyped; this needs no database."""
+    parts = text.split("_")
+    if len(parts) != 3 or parts[0] != "chr" or not text.isascii() or len(text) > 200:  # noqa: PLR2004
+        return None
+    body, checksum = text[:-8], text[-8:]
+    return parts[1] if f"{zlib.crc32(body.encode()):08x}" == checksum else None
+
+
+async def get_caller(request: Request) -> Caller:
+    """Return who is asking; raises `Unauthorised` for a key that is not, or no longer, valid.
+
+    The key is looked up for every request, so that a revocation holds from the next one in every worker.
+    """
+    database: Database = request.app.state.database
+    header = request.headers.get("authorization")
+    if header is None:
+        return Caller(request, database, Audience.PUBLIC)
+    scheme, _, text = header.partition(" ")
+    text = text.strip()
+    key_id = _readable(text) if scheme.lower() == "bearer" else None
+    detail = "The key is not valid: unknown, expired or revoked. Send it as `Authorization: Bearer chr_…`."
+    if key_id is None:
+        raise Unauthorised(detail)
+    found = await database.row(AUTH, "SELECT * FROM key_lookup($1)", key_id)
+    given = hashlib.sha256(text.encode()).digest()
+    if not hmac.compare_digest(found["digest"] if found else bytes(32), given) or not found["valid"]:
+        raise Unauthorised(detail)
+    key = Key(key_id, found["name"], found["origin"])
+    request.state.key = key
+    return Caller(request, database, Audience(found["role"]), key)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+"""The caller of a reading route."""
+
+
+async def get_editor(caller: CallerDep) -> Caller:
+    """Return a caller who may write and sees all levels: an editor or a guardian."""
+    if caller.key is None:
+        detail = "This needs an editor's key: `Authorization: Bearer chr_…`."
+        raise Unauthorised(detail)
+    if not caller.audience.sees_everything:
+        detail = "This needs an editor's key."
+        raise Forbidden(detail)
+    return caller
+
+
+EditorDep = Annotated[Caller, Depends(get_editor)]
+
+
+async def get_guardian(caller: CallerDep) -> Caller:
+    """Return a caller who may see what is protected: a guardian."""
+    if caller.key is None:
+        detail = "This needs a guardian's key: `Authorization: Bearer chr_…`."
+        raise Unauthorised(detail)
+    if caller.audience is not Audience.GUARDIAN:
+        detail = "This needs a guardian's key."
+        raise Forbidden(detail)
+    return caller
+
+
+GuardianDep = Annotated[Caller, Depends(get_guardian)]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A caller who may write, with the transaction that the request is."""
+
+    caller: Caller
+    transaction: Transaction
+
+
+async def _writer(caller: Caller) -> Writer:
+    transaction = await caller.database.transaction(caller.audience)
+    transaction.actor = caller.key.name if caller.key else None
+    caller.request.state.transaction = transaction  # the route ends it: see core/http.py
+    return Writer(caller, transaction)
+
+
+async def get_writer(caller: EditorDep) -> Writer:
+    """Return the caller's transaction; it begins at its first statement and is committed by the route."""
+    return await _writer(caller)
+
+
+async def get_guardian_writer(caller: GuardianDep) -> Writer:
+    """Return a guardian's transaction."""
+    return await _writer(caller)
+
+
+WriterDep = Annotated[Writer, Depends(get_writer)]
+GuardianWriterDep = Annotated[Writer, Depends(get_guardian_writer)]

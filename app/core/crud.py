@@ -1,0 +1,446 @@
+"""The writing verbs: from a validated input to rows; PostgreSQL's triggers make the level, the version and the change."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+from sqlalchemy import Computed, Table
+
+from app.core import pages
+from app.core.access import Caller, Writer
+from app.core.database import Transaction
+from app.core.edtf import DateIn
+from app.core.errors import BadRequest, ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, NotFound
+from app.core.http import etag_of, field_problems, match_version
+from app.core.records import LEVELS, PartIn, RecordIn, Resource
+from app.core.refs import Ref, To
+from app.core.vocabulary import code_fields
+
+Rows = list[dict[str, Any]]
+
+
+class Found(Protocol):
+    """What a reference stands for: table and reference → id."""
+
+    def __getitem__(self, wanted: tuple[str, Ref], /) -> UUID:
+        """Return the id of the record referred to."""
+
+
+# --- from an input to rows ----------------------------------------------------------------------------
+
+
+def _columns(given: RecordIn | PartIn, refs: Found) -> dict[str, Any]:
+    """Return the columns of one input: scalars as they are, a date as five, a reference as an id."""
+    row: dict[str, Any] = {}
+    for name, info in type(given).model_fields.items():
+        value = getattr(given, name)
+        to = next((m for m in info.metadata if isinstance(m, To)), None)
+        if isinstance(value, DateIn):
+            row |= {
+                name: value.edtf,
+                f"{name}_earliest": value.earliest,
+                f"{name}_latest": value.latest,
+                f"{name}_printed": value.printed,
+                f"{name}_inferred": value.inferred,
+            }
+        elif to is not None and not isinstance(value, list):
+            row[f"{name}_id"] = refs[to.table, value] if value is not None else None
+        elif name == "level":
+            row["level"] = LEVELS.index(value) if value is not None else None
+        else:
+            row[name] = value
+    return row
+
+
+def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -> dict[str, Rows]:
+    """Return the rows of one record by table name: the record's own, then those of its parts and links."""
+    own = _columns(given, refs) | {"id": record_id}
+    rows: dict[str, Rows] = {resource.table.name: [own]}
+
+    def add(parts: Any, owner: PartIn | RecordIn, owner_id: UUID) -> None:
+        for part in parts:
+            kept = rows.setdefault(part.table.name, [])
+            for position, item in enumerate(getattr(owner, part.name)):
+                row = _columns(item, refs)
+                row |= {"id": item.id or uuid4(), part.owner: owner_id, "position": position}
+                if row["level"] is None:
+                    row["level"] = own["level"]
+                kept.append(row)
+                add(part.parts, item, row["id"])
+
+    add(resource.parts, given, record_id)
+    for links in resource.links:
+        rows[links.table.name] = [
+            {"id": uuid4(), links.owner: record_id, links.column: refs[links.to, ref], "position": n, "level": own["level"]}
+            for n, ref in enumerate(getattr(given, links.name))
+        ]
+    return rows
+
+
+def _references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
+    """Yield each reference in an input: where it stands, the table it points at, and the reference."""
+    for name, info in type(given).model_fields.items():
+        value, at = getattr(given, name), f"{pointer}/{info.alias or name}"
+        to = next((m for m in info.metadata if isinstance(m, To)), None)
+        if to is not None and value is not None:
+            for n, ref in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                yield at if n is None else f"{at}/{n}", to.table, ref
+        elif isinstance(value, list):
+            for n, item in enumerate(value):
+                if isinstance(item, PartIn):
+                    yield from _references(item, f"{at}/{n}")
+
+
+FIND_REFS = """
+SELECT n, coalesce(
+  (CASE r.id IS NULL WHEN false THEN found_record(r.tab, r.id) END),
+  (CASE r.key IS NULL WHEN false THEN found_key(r.tab, r.key) END),
+  (CASE r.origin IS NULL WHEN false THEN found_origin(r.tab, r.origin, r.origin_id) END)) AS id
+FROM jsonb_to_recordset($1::jsonb) AS r(n int, tab text, id uuid, key text, origin text, origin_id text)
+"""
+"""Looks references up under the caller's own role, so that a hidden record answers as an absent one."""
+
+
+async def check(transaction: Transaction, given: RecordIn) -> dict[tuple[str, Ref], UUID]:
+    """Find what the input refers to and the codes it uses, in one statement each; raises `Invalid` for the missing."""
+    wrong: list[FieldProblem] = []
+    found: dict[tuple[str, Ref], UUID] = {}
+    refs = list(_references(given))
+    if refs:
+        asked = [{"n": n, "tab": table, **ref.model_dump(mode="json")} for n, (_, table, ref) in enumerate(refs)]
+        answers = {r["n"]: r["id"] for r in await transaction.fetch(FIND_REFS, json.dumps(asked))}
+        for n, (pointer, table, ref) in enumerate(refs):
+            if answers[n] is None:
+                detail = f"there is no such record in {table}, as far as this key can see"
+                wrong.append(FieldProblem(pointer=pointer, code="unknown_reference", detail=detail))
+            else:
+                found[table, ref] = answers[n]
+    codes = list(code_fields(given))
+    if codes:
+        asked_codes = [{"n": n, "vocabulary": v, "code": code} for n, (_, v, code) in enumerate(codes)]
+        sql = (
+            "SELECT n FROM jsonb_to_recordset($1::jsonb) AS r(n int, vocabulary text, code text) WHERE NOT EXISTS "
+            "(SELECT FROM vocabulary_terms t WHERE t.vocabulary = r.vocabulary AND t.code = r.code)"
+        )
+        for row in await transaction.fetch(sql, json.dumps(asked_codes)):
+            pointer, vocabulary, _ = codes[row["n"]]
+            detail = f"not a code of the vocabulary; see /v1/vocabularies/{vocabulary}"
+            wrong.append(FieldProblem(pointer=pointer, code="unknown_code", detail=detail))
+    if wrong:
+        raise Invalid("See `errors` for each part that is wrong.", errors=wrong)
+    return found
+
+
+# --- rows into tables ---------------------------------------------------------------------------------
+
+KEPT_BY_DATABASE = frozenset(
+    {"effective_level", "version", "version_partner", "version_public", "created_at", "updated_at"}
+)
+
+
+@cache
+def _writable(table: Table) -> tuple[str, ...]:
+    return tuple(c.name for c in table.c if c.name not in KEPT_BY_DATABASE and not isinstance(c.server_onupdate, Computed) and c.computed is None)
+
+
+@cache
+def _quoted(table: Table) -> str:
+    return ", ".join(f'"{c}"' for c in _writable(table))
+
+
+@cache
+def insert_sql(table: Table) -> str:
+    """Insert any number of rows in one statement: PostgreSQL reads them from JSON by the table's own types."""
+    return f'INSERT INTO {table.name} ({_quoted(table)}) SELECT {_quoted(table)} FROM jsonb_populate_recordset(NULL::{table.name}, $1::jsonb)'  # noqa: S608 -- names of our own tables
+
+
+@cache
+def _update_sql(table: Table) -> str:
+    changed = ", ".join(f'"{c}"' for c in _writable(table) if c not in {"id", "origin", "origin_id"})
+    values = changed.replace('"', "").split(", ")
+    picked = ", ".join(f'n."{c}"' for c in values)
+    return (
+        f"UPDATE {table.name} t SET ({changed}) = ROW({picked}) "  # noqa: S608
+        f"FROM jsonb_populate_recordset(NULL::{table.name}, $1::jsonb) n WHERE t.id = n.id"
+    )
+
+
+def to_json(rows: Rows) -> str:
+    """Write rows as PostgreSQL reads them back: dates, ids and decimals as text."""
+    return json.dumps(rows, default=str, ensure_ascii=False)
+
+
+async def insert(transaction: Transaction, rows: dict[str, Rows], tables: dict[str, Table]) -> None:
+    """Insert the rows of one record, each table in one statement, the record first."""
+    for name, some in rows.items():
+        if some:
+            await transaction.fetch(insert_sql(tables[name]), to_json(some))
+
+
+def tables_of(resource: Resource) -> dict[str, tuple[Table, str]]:
+    """Return the tables of a resource's parts and links, with the column that points at the owner."""
+    found: dict[str, tuple[Table, str]] = {}
+
+    def add(parts: Any) -> None:
+        for part in parts:
+            found[part.table.name] = (part.table, part.owner)
+            add(part.parts)
+
+    add(resource.parts)
+    found |= {x.table.name: (x.table, x.owner) for x in resource.links}
+    return found
+
+
+def _same(kept: dict[str, Any], given: dict[str, Any], ignored: set[str]) -> bool:
+    plain = json.loads(to_json([given]))[0]
+    return all(_norm(kept.get(k)) == _norm(v) for k, v in plain.items() if k not in ignored)
+
+
+def _norm(value: Any) -> Any:
+    """Compare numbers by value: PostgreSQL writes 4.500 where the client wrote 4.5."""
+    if isinstance(value, bool) or value is None:
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+async def _replace_parts(transaction: Transaction, resource: Resource, record_id: UUID, rows: dict[str, Rows]) -> None:
+    """Bring the parts to what is given: equal parts keep their rows and ids, the rest goes or comes."""
+    ids = {record_id: record_id}
+    for name, (table, owner) in tables_of(resource).items():
+        given = rows.get(name, [])
+        for row in given:
+            row[owner] = ids.get(row[owner], row[owner])
+        sql = f'SELECT to_jsonb(t)::text FROM {table.name} t WHERE t."{owner}" = ANY($1::uuid[])'  # noqa: S608
+        kept = [json.loads(r[0]) for r in await transaction.fetch(sql, list(ids.values()))]
+        by_id = {k["id"]: k for k in kept}
+        fresh, changed = [], []
+        for row in given:
+            old = by_id.pop(str(row["id"]), None)
+            if old is None:
+                old = next((k for k in by_id.values() if _same(k, row, {"id", "position"})), None)
+                if old is not None:
+                    del by_id[old["id"]]
+                    ids[row["id"]] = UUID(old["id"])
+                    row["id"] = ids[row["id"]]
+            ids.setdefault(row["id"], row["id"])
+            if old is None:
+                fresh.append(row)
+            elif not _same(old, row, set()):
+                changed.append(row)
+        if by_id:
+            await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", list(by_id))  # noqa: S608
+        if changed:
+            await transaction.fetch(_update_sql(table), to_json(changed))
+        if fresh:
+            await transaction.fetch(insert_sql(table), to_json(fresh))
+
+
+# --- the verbs ----------------------------------------------------------------------------------------
+
+
+async def _answer(resource: Resource, record_id: UUID, writer: Writer, status: int) -> Response:
+    """Answer with the record as it now is, read in the same transaction."""
+    await writer.transaction.settle()
+    statement = pages.one_statement(resource, writer.caller.audience, frozenset(), None)
+    row = await writer.transaction.run(statement, {"id": record_id})
+    body = row[0].encode()
+    headers = {"ETag": etag_of(body, row[1]), "Cache-Control": "no-store"}
+    if status == 201:  # noqa: PLR2004
+        headers["Location"] = f"/v1/{resource.name}/{record_id}"
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _own(given: RecordIn, record_id: UUID, caller: Caller) -> None:
+    """Fill in whose record it is, where the client leaves it to us."""
+    if given.origin is None:
+        given.origin = caller.key.origin if caller.key else caller.request.app.state.settings.origin
+    if given.origin_id is None:
+        given.origin_id = str(record_id)
+
+
+async def _insert_record(resource: Resource, given: RecordIn, record_id: UUID, writer: Writer) -> Response:
+    _own(given, record_id, writer.caller)
+    refs = await check(writer.transaction, given)
+    tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
+    await insert(writer.transaction, rows_of(resource, record_id, given, refs), tables)
+    return await _answer(resource, record_id, writer, 201)
+
+
+async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> Response:
+    """Make a record under a new id: 201 with `Location` and `ETag`; with an Idempotency-Key, once."""
+    key = writer.caller.request.headers.get("idempotency-key")
+    if key is None:
+        return await _insert_record(resource, given, uuid4(), writer)
+    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):  # noqa: PLR2004
+        detail = "Idempotency-Key has 1 to 255 printable ASCII characters."
+        raise BadRequest(detail)
+    return await _once(resource, given, writer, key)
+
+
+async def _once(resource: Resource, given: RecordIn, writer: Writer, key: str) -> Response:
+    """Run a POST once for a key: the row is taken first, so that concurrent repeats wait for it and then replay it."""
+    transaction, request = writer.transaction, writer.caller.request
+    holder = writer.caller.key.id if writer.caller.key else ""
+    body = await request.body()
+    taken = await transaction.row(
+        "INSERT INTO idempotency_keys (holder, key, request) "
+        "VALUES ($1, $2, sha256(convert_to($3, 'UTF8') || $4)) ON CONFLICT DO NOTHING RETURNING holder",
+        holder,
+        key,
+        request.url.path,
+        body,
+    )
+    if taken is None:
+        kept = await transaction.row(
+            "SELECT location, etag, answer, request = sha256(convert_to($3, 'UTF8') || $4) AS same "
+            "FROM idempotency_keys WHERE holder = $1 AND key = $2",
+            holder,
+            key,
+            request.url.path,
+            body,
+        )
+        if kept is None or not kept["same"]:
+            detail = "This Idempotency-Key was used with another request; take a new one."
+            raise Invalid(detail)
+        headers = {"Location": kept["location"], "ETag": kept["etag"], "Idempotency-Replayed": "true"}
+        return Response(kept["answer"], 201, {**headers, "Cache-Control": "no-store"}, media_type="application/json")
+    response = await _insert_record(resource, given, uuid4(), writer)
+    await transaction.fetch(
+        "UPDATE idempotency_keys SET location = $3, etag = $4, answer = $5 WHERE holder = $1 AND key = $2",
+        holder,
+        key,
+        response.headers["location"],
+        response.headers["etag"],
+        bytes(response.body),
+    )
+    return response
+
+
+async def _locked(resource: Resource, record_id: UUID, transaction: Transaction) -> int | None:
+    """Lock the record against other writers and return its version; None if it is not there."""
+    sql = f"SELECT version FROM {resource.table.name} WHERE id = $1 FOR UPDATE"  # noqa: S608
+    row = await transaction.row(sql, record_id)
+    return row["version"] if row else None
+
+
+async def _missing(resource: Resource, record_id: UUID, transaction: Transaction) -> None:
+    """Raise 410 for a deleted record, 404 for one that never was."""
+    sql = "SELECT 1 FROM tombstones WHERE id = $1 AND record_type = $2"
+    if await transaction.row(sql, record_id, resource.type):
+        raise Gone
+    raise NotFound
+
+
+def _expect(current: int, expected: int | None) -> None:
+    if expected is not None and expected != current:
+        detail = "Read the record again and repeat your change on what it is now."
+        raise ChangedMeanwhile(detail, version=current)
+
+
+async def _update(resource: Resource, record_id: UUID, given: RecordIn, writer: Writer) -> Response:
+    transaction = writer.transaction
+    if given.origin is not None or given.origin_id is not None:
+        sql = f"SELECT origin, origin_id FROM {resource.table.name} WHERE id = $1"  # noqa: S608
+        kept = await transaction.row(sql, record_id)
+        if (given.origin or kept["origin"], given.origin_id or kept["origin_id"]) != (kept["origin"], kept["origin_id"]):
+            detail = "origin and origin_id say where the record was made and never change"
+            raise Invalid(detail, errors=[FieldProblem(pointer="/origin", code="fixed", detail=detail)])
+    refs = await check(transaction, given)
+    rows = rows_of(resource, record_id, given, refs)
+    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
+    await _replace_parts(transaction, resource, record_id, rows)
+    return await _answer(resource, record_id, writer, 200)
+
+
+async def replace_record(resource: Resource, record_id: UUID, given: RecordIn, writer: Writer) -> Response:
+    """Make or replace the record of that id: 201 or 200. `If-None-Match: *` only makes; replacing needs If-Match."""
+    request = writer.caller.request
+    current = await _locked(resource, record_id, writer.transaction)
+    if current is None:
+        if request.headers.get("if-match") is not None:
+            detail = "There is no record of that id to match."
+            raise ChangedMeanwhile(detail)
+        return await _insert_record(resource, given, record_id, writer)
+    if request.headers.get("if-none-match", "").strip() == "*":
+        detail = "A record of that id exists already."
+        raise ChangedMeanwhile(detail, version=current)
+    _expect(current, match_version(request))
+    return await _update(resource, record_id, given, writer)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396, section 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(result.get(name), value)
+    return result
+
+
+async def patch_body(request: Request) -> dict[str, Any]:
+    """Return the merge patch in a request, which must be an object; unknown names are found in the resulting record."""
+    body = await request.body()
+    patch = await request.json() if body else None
+    if not isinstance(patch, dict):
+        detail = "A merge patch of a record is a JSON object."
+        raise Invalid(detail, errors=[FieldProblem(pointer="", code="dict_type", detail=detail)])
+    return patch
+
+
+async def update_record(resource: Resource, record_id: UUID, writer: Writer) -> Response:
+    """Apply the request's merge patch to the record; the result is validated, not the patch."""
+    assert resource.create is not None  # noqa: S101 -- only resources that can be written have this route
+    patch = await patch_body(writer.caller.request)
+    current = await _locked(resource, record_id, writer.transaction)
+    if current is None:
+        await _missing(resource, record_id, writer.transaction)
+        raise AssertionError
+    _expect(current, match_version(writer.caller.request))
+    statement = pages.one_statement(resource, writer.caller.audience, frozenset(), None)
+    row = await writer.transaction.run(statement, {"id": record_id})
+    before = {k: v for k, v in json.loads(row[0]).items() if v is not None}
+    known = {i.alias or n for n, i in resource.create.model_fields.items()}
+    result = merge({k: v for k, v in before.items() if k in known}, patch)
+    try:
+        given = resource.create.model_validate_json(json.dumps(result))
+    except ValidationError as error:
+        found = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_input=False, include_url=False, include_context=False)]
+        detail = "The record that this patch would make is not valid."
+        raise Invalid(detail, errors=field_problems(found)) from None
+    return await _update(resource, record_id, given, writer)
+
+
+async def delete_record(resource: Resource, record_id: UUID, writer: Writer) -> Response:
+    """Delete the record and leave a tombstone; 409 while others refer to it."""
+    current = await _locked(resource, record_id, writer.transaction)
+    if current is None:
+        await _missing(resource, record_id, writer.transaction)
+        raise AssertionError
+    _expect(current, match_version(writer.caller.request))
+    await writer.transaction.fetch(f"DELETE FROM {resource.table.name} WHERE id = $1", record_id)  # noqa: S608
+    return Response(status_code=204)
+
+
+__all__ = [
+    "Conflict",
+    "check",
+    "create_record",
+    "delete_record",
+    "insert",
+    "merge",
+    "replace_record",
+    "rows_of",
+    "tables_of",
+    "update_record",
+]

@@ -1,0 +1,279 @@
+"""HTTP as this service speaks it: strict bodies, one transaction per request, problems, request ids, conditional answers."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core import errors
+from app.core.database import RETRYABLE, problem_of
+from app.core.errors import FieldProblem, Problem
+
+log = logging.getLogger("chronika")
+
+MAX_BODY = 1_000_000
+MAX_DEPTH = 32
+BODY_WAIT_S = 30
+TRIES = 3
+"""How often a request is run before a deadlock or a serialisation failure is the client's to retry."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+# --- bodies ----------------------------------------------------------------------------------------
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        msg = "An object names the same member twice."
+        raise errors.BadJson(msg)
+    return found
+
+
+def _no_constants(_text: str) -> Any:
+    msg = "NaN and Infinity are not JSON."
+    raise errors.BadJson(msg)
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader)."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in body:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in (0x5D, 0x7D):
+            depth -= 1
+    if deepest > MAX_DEPTH:
+        msg = f"The body is nested more than {MAX_DEPTH} deep."
+        raise errors.BadJson(msg)
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except (ValueError, RecursionError):
+        msg = "The body must be JSON in UTF-8."
+        raise errors.BadJson(msg) from None
+
+
+async def _read_body(request: Request) -> None:
+    """Read the body once, within its bounds, and leave it parsed where FastAPI looks for it."""
+    if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
+        return
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = bytearray()
+    async with asyncio.timeout(BODY_WAIT_S):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                msg = f"A body here has at most {MAX_BODY:,} bytes."
+                raise errors.TooLarge(msg)
+    request._body = bytes(body)  # noqa: SLF001 -- where Starlette keeps a body that was read
+    if not body:
+        return
+    if kind != "application/json" and not (kind == "application/merge-patch+json" and request.method == "PATCH"):
+        msg = "Send application/json (or application/merge-patch+json with PATCH)."
+        raise errors.UnsupportedMedia(msg)
+    request._json = parse_json(request._body)  # noqa: SLF001
+
+
+class Route(APIRoute):
+    """A route whose handler runs in at most one transaction, committed before any byte of the answer leaves."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap the handler: body first, then the handler, then the commit; a deadlock is tried again."""
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            if request.method not in {"GET", "HEAD"}:
+                await _read_body(request)
+            for left in range(TRIES - 1, -1, -1):
+                try:
+                    return await _in_transaction(handler, request)
+                except RETRYABLE:
+                    if not left:
+                        raise
+            raise AssertionError
+
+        return answer
+
+
+async def _in_transaction(handler: Handler, request: Request) -> Response:
+    done = False
+    try:
+        response = await handler(request)
+        done = response.status_code < 400  # noqa: PLR2004
+        return response
+    finally:
+        if (transaction := getattr(request.state, "transaction", None)) is not None:
+            request.state.transaction = None
+            # A failing commit raises out of here, so the client is told what was stored: nothing.
+            await asyncio.shield(transaction.end(commit=done))
+
+
+# --- conditional answers -----------------------------------------------------------------------------
+
+
+def etag_of(body: bytes, version: int | None = None) -> str:
+    """Return a strong entity tag: the version this caller sees, if any, and a hash of the very bytes."""
+    digest = hashlib.blake2b(body, digest_size=9).hexdigest()
+    return f'"{digest}"' if version is None else f'"{version}-{digest}"'
+
+
+def conditional(request: Request, body: bytes, etag: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """Answer with the body, or with 304 where the client has it already (RFC 9110, section 13.1.2)."""
+    keyed = "authorization" in request.headers
+    sent = {"ETag": etag, "Cache-Control": "no-store" if keyed else "public, max-age=0, must-revalidate", **dict(headers)}
+    known = request.headers.get("if-none-match")
+    if known is not None and (known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}):
+        return Response(status_code=304, headers=sent)
+    return Response(body, media_type="application/json", headers=sent)
+
+
+def match_version(request: Request, *, required: bool = True) -> int | None:
+    """Return the version that If-Match names; None for `*` (any). Raises 428 without it, 412 if it is none of ours."""
+    given = request.headers.get("if-match")
+    if given is None:
+        if not required:
+            return None
+        detail = "Send the ETag of the record you read as If-Match, so that nobody's change is overwritten unseen."
+        raise errors.MatchRequired(detail)
+    tag = given.strip()
+    if tag == "*":
+        return None
+    number = tag.removeprefix('"').removesuffix('"').partition("-")[0]
+    if not (tag.startswith('"') and tag.endswith('"') and number.isascii() and number.isdigit() and len(number) < 10):  # noqa: PLR2004
+        detail = "If-Match does not name a version of this record; read it again."
+        raise errors.ChangedMeanwhile(detail)
+    return int(number)
+
+
+# --- problems -----------------------------------------------------------------------------------------
+
+
+def request_id(request: Request) -> str:
+    """Return the id of this request: ours, or the proxy's."""
+    return str(request.scope.get("state", {}).get("request_id", "-"))
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Answer with a problem; what was asked is never repeated in it."""
+    body = json.dumps(problem.body(request_id(request)), ensure_ascii=False).encode()
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return Response(body, problem.status, headers, media_type="application/problem+json")
+
+
+def _pointer(loc: tuple[int | str, ...]) -> str:
+    """Turn a pydantic location into a JSON pointer into the body, or `?name` for a query parameter."""
+    where, path = (loc[0], loc[1:]) if loc else ("body", ())
+    if where == "body":
+        return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
+    return f"?{path[0]}" if where == "query" and path else f"{where}:{'/'.join(str(p) for p in path)}"
+
+
+def field_problems(found: Iterable[Any]) -> list[FieldProblem]:
+    """Turn pydantic's errors into ours, without the submitted values and without the names of our own types."""
+    listed = [
+        FieldProblem(pointer=_pointer(tuple(e["loc"])), code=str(e["type"]), detail=str(e["msg"]).removeprefix("Value error, "))
+        for e in found
+    ]
+    return listed[:100]
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- what it is registered for
+    detail = "See `errors` for each part that is wrong."
+    return problem_response(request, errors.Invalid(detail, errors=field_problems(error.errors())))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    kinds = {k.status: k for k in reversed(errors.KINDS)}
+    kind = kinds.get(error.status_code, errors.BadRequest)
+    headers = dict(error.headers or {})
+    return problem_response(request, kind(None, headers={k: v for k, v in headers.items() if k.lower() == "allow"}))
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    return problem_response(request, error)
+
+
+def _known(request: Request, error: Exception) -> Problem:
+    problem = problem_of(error)
+    if problem is None:
+        # The kind and place of the error, never its message: that may hold somebody's name.
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+        if log.isEnabledFor(logging.DEBUG):  # may name people: for a developer's own machine
+            log.debug("request %s", request_id(request), exc_info=error)
+        log.error("request %s failed: %s at %s", request_id(request), type(error).__name__, where)
+        problem = errors.ServerError("It has been logged; quote the request id when you ask for help.")
+    return problem
+
+
+class Problems:
+    """Pure ASGI: gives each request an id, and turns whatever was raised below into a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap the application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        identity = given.decode() if 8 <= len(given) <= 64 and given.isalnum() else secrets.token_hex(8)  # noqa: PLR2004
+        scope.setdefault("state", {})["request_id"] = identity
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = identity
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers.add_vary_header("Authorization")
+                headers.add_vary_header("Accept")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:  # whatever it is, the client gets a problem and never a trace
+            request = Request(scope)
+            if started:
+                raise
+            answer = problem_response(request, error if isinstance(error, Problem) else _known(request, error))
+            await answer(scope, receive, sending)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of this application as a problem."""
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Problem, _on_problem)

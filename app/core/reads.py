@@ -1,0 +1,102 @@
+"""The reading verbs: filter in, one prebuilt statement, its bytes out."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import Response
+
+from app.core import pages
+from app.core.access import Caller
+from app.core.errors import Gone, NotFound
+from app.core.filters import Filter
+from app.core.http import conditional, etag_of
+from app.core.pages import ListQuery, OneQuery
+from app.core.records import Resource
+
+
+async def list_records(resource: Resource, query: Filter, caller: Caller) -> Response:
+    """Answer one page of a list; `query` is the resource's filter together with `ListQuery`."""
+    assert isinstance(query, ListQuery)  # noqa: S101 -- every query class is both
+    include, only = pages.wanted(resource, query, caller.audience)
+    order = pages.order_of(resource, query.sort, caller.audience)
+    used = query.used()
+    scope = pages.scope_of(resource, query, order)
+    values: dict[str, Any] = {**query.values(), "limit": query.limit + 1}
+    if query.cursor is not None:
+        place = pages.read_cursor(query.cursor, scope, caller.database.secret)
+        values |= {f"after_{n}": mark for n, mark in enumerate(place)}
+    statement = pages.list_statement(
+        resource,
+        type(query),
+        caller.audience,
+        used,
+        order,
+        resumed=query.cursor is not None,
+        include=include,
+        only=only,
+    )
+    rows = await caller.database.fetch(caller.audience, statement.sql, *statement.arguments(values))
+    more = len(rows) > query.limit
+    following = None
+    if more:
+        cursor = pages.write_cursor(scope, rows[query.limit - 1][1], caller.database.secret)
+        following = next_url(caller, cursor)
+    body = '{"items":[' + ",".join(r[0] for r in rows[: query.limit]) + '],"next":' + json.dumps(following)
+    if query.count == "exact":
+        counting = pages.count_statement(resource, type(query), used)
+        row = await caller.database.row(caller.audience, counting.sql, *counting.arguments(query.values()))
+        body += f',"count":{row[0]}'
+    encoded = (body + "}").encode()
+    headers = [("Link", f'<{following}>; rel="next"')] if following else []
+    return conditional(caller.request, encoded, etag_of(encoded), headers)
+
+
+def next_url(caller: Caller, cursor: str) -> str:
+    """Return the URL of the next page: this one's path and parameters with the new cursor."""
+    kept = [(n, v) for n, v in caller.request.query_params.multi_items() if n != "cursor"]
+    return f"{caller.request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+async def get_record(resource: Resource, record_id: UUID, query: OneQuery, caller: Caller) -> Response:
+    """Answer one record; 308 after a merge, 410 after a deletion, 404 for what this caller never could see."""
+    include, only = pages.wanted(resource, query, caller.audience)
+    statement = pages.one_statement(resource, caller.audience, include, only)
+    row = await caller.database.row(caller.audience, statement.sql, *statement.arguments({"id": record_id}))
+    if row is None:
+        return await absent(resource, record_id, caller)
+    body = row[0].encode()
+    return conditional(caller.request, body, etag_of(body, row[1]))
+
+
+async def absent(resource: Resource, record_id: UUID, caller: Caller) -> Response:
+    """Answer for a record that is not there; tombstones have levels too, so the hidden and the absent are one."""
+    sql = "SELECT merged_into FROM tombstones WHERE id = $1 AND record_type = $2"
+    grave = await caller.database.row(caller.audience, sql, record_id, resource.type)
+    if grave is None:
+        raise NotFound
+    if grave["merged_into"] is not None:
+        return Response(status_code=308, headers={"Location": f"/v1/{resource.name}/{grave['merged_into']}"})
+    raise Gone
+
+
+HISTORY = """
+SELECT coalesce(json_agg(json_build_object(
+         'version', c.version, 'operation', c.op, 'at', c.at, 'by', c.actor, 'level', level_name(c.level_after),
+         'changed', changed_fields(c.data, p.data)
+       ) ORDER BY c.id DESC), '[]')::text
+  FROM changes c
+  LEFT JOIN LATERAL (SELECT data FROM changes b WHERE b.record_id = c.record_id AND b.id < c.id AND b.closed
+                      ORDER BY b.id DESC LIMIT 1) p ON true
+ WHERE c.record_id = $1 AND c.record_type = $2 AND c.closed
+"""
+
+
+async def get_history(resource: Resource, record_id: UUID, caller: Caller) -> Response:
+    """Answer all versions of a record, newest first, also of a deleted one: who, when, and which fields changed."""
+    row = await caller.database.row(caller.audience, HISTORY, record_id, resource.type)
+    if row[0] == "[]":
+        raise NotFound
+    body = ('{"items":' + row[0] + "}").encode()
+    return conditional(caller.request, body, etag_of(body))

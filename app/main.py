@@ -1,0 +1,89 @@
+"""The application: this list of routers is the table of contents."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from app import __version__
+from app.cases.routes import parts as case_parts
+from app.cases.routes import router as cases
+from app.core import openapi
+from app.core.database import Database
+from app.core.http import Problems, add_problem_handlers
+from app.core.settings import Settings, get_settings, secret_bytes
+from app.events.routes import router as events
+from app.explorer.routes import router as explorer
+from app.figures.routes import router as figures
+from app.organisations.routes import router as organisations
+from app.persons.routes import router as persons
+from app.places.routes import router as places
+from app.sources.routes import router as sources
+from app.statuses.routes import router as statuses
+from app.statutes.routes import router as statutes
+from app.system.routes import router as system
+from app.vocabularies.routes import router as vocabularies
+
+DESCRIPTION = """
+Politically motivated persecution, recorded by human-rights monitors: persons, cases, statutes and events, with their sources.
+
+Reading what is public needs no key. Every error is an `application/problem+json` (RFC 9457).
+""".strip()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; `CHRONIKA_DATABASE_URL` must be set, the command `chronika serve` sees to it."""
+    settings = settings or get_settings()
+    if settings.database_url is None:
+        msg = "start the service with `chronika serve`, which brings the embedded PostgreSQL up first"
+        raise RuntimeError(msg)
+    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await database.close()
+
+    app = FastAPI(
+        title="Chronika",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    app.state.settings = settings
+    app.state.database = database
+    for router in (
+        persons,
+        cases,
+        case_parts,
+        statutes,
+        events,
+        organisations,
+        places,
+        statuses,
+        sources,
+        figures,
+        vocabularies,
+        system,
+        explorer,
+    ):
+        app.include_router(router)
+    add_problem_handlers(app)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    # Pure ASGI, the outermost last. A problem is made inside CORS, so that a browser can read it.
+    app.add_middleware(Problems)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
+    )
+    return app

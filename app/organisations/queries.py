@@ -1,0 +1,66 @@
+"""How organisations are found: filters, order, and what an organisation is called."""
+
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import Date, any_
+
+from app.core.filters import TEXTS, Day, Keys, RecordFilter, Texts, Where, below, cited, rows
+from app.core.names import NameRead, label, matches
+from app.core.pages import ListQuery
+from app.core.records import Part, Resource, citations
+from app.core.refs import target
+from app.core.status import status_on, with_status
+from app.core.text import Line
+from app.organisations.models import OrganisationIn, OrganisationRead
+from app.sources.queries import cited_sources
+
+O = rows("organisations")
+
+target(O, label("organisation_names", "organisation_id"))
+
+ORGANISATIONS = Resource(
+    name="organisations",
+    type="organisation",
+    table=O,
+    read=OrganisationRead,
+    create=OrganisationIn,
+    parts=(Part("names", rows("organisation_names"), "organisation_id", NameRead), citations("organisation_id")),
+    includes={"sources": cited_sources("organisation_id")},
+)
+
+
+class OrganisationFilter(RecordFilter):
+    """Filters of organisations."""
+
+    q: Annotated[
+        Line | None,
+        matches("organisation_names", "organisation_id", O.c.id),
+        Field(description="Words of any of its names."),
+    ] = None
+    kind: Annotated[Texts, Where(lambda v: O.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
+    place: Annotated[
+        Keys,
+        Where(lambda v: below(O.c.place_id, "places", v), TEXTS),
+        Field(description="In these places (id or code) or below them."),
+    ] = []
+    within: Annotated[
+        Keys,
+        Where(lambda v: below(O.c.id, "organisations", v), TEXTS),
+        Field(description="These organisations (id) and all that are part of them."),
+    ] = []
+    status: Annotated[
+        Texts,
+        Where(with_status("organisation_id", "organisations"), TEXTS, sees_used=True),
+        Field(description="Has, or with `on` had on that day, any of these statuses."),
+    ] = []
+    on: Annotated[
+        Day | None,
+        Where(status_on("organisation_id", "organisations"), Date(), sees_used=True),
+        Field(description="The day that `status` is asked for."),
+    ] = None
+    source: Annotated[Keys, cited("organisation_id", "organisations"), Field(description="Cites any of these sources.")] = []
+
+
+class OrganisationQuery(OrganisationFilter, ListQuery):
+    """Everything that the list of organisations takes."""

@@ -1,0 +1,72 @@
+"""Routes of persons, and of the part of them that only guardians may read."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
+from app.core.crud import create_record, delete_record, replace_record, update_record
+from app.core.http import Route
+from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.pages import OneQuery
+from app.core.reads import get_history, get_record, list_records
+from app.persons.actions import read_protected, write_protected
+from app.persons.models import PersonIn, PersonRead, ProtectedFields, ProtectedRead
+from app.persons.queries import PERSONS, PersonQuery
+
+router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
+
+
+@router.get("", responses=LIST(PersonRead), response_class=Response)
+async def list_persons(query: Annotated[PersonQuery, Query()], caller: CallerDep) -> Response:
+    """List persons."""
+    return await list_records(PERSONS, query, caller)
+
+
+@router.post("", responses=CREATED(PersonRead), response_class=Response, status_code=201)
+async def create_person(body: PersonIn, writer: WriterDep) -> Response:
+    """Record a person."""
+    return await create_record(PERSONS, body, writer)
+
+
+@router.get("/{record_id}", responses=ONE(PersonRead), response_class=Response)
+async def get_person(record_id: UUID, query: Annotated[OneQuery, Query()], caller: CallerDep) -> Response:
+    """Read one person."""
+    return await get_record(PERSONS, record_id, query, caller)
+
+
+@router.put("/{record_id}", responses=WRITTEN(PersonRead), response_class=Response)
+async def replace_person(record_id: UUID, body: PersonIn, writer: WriterDep) -> Response:
+    """Make the person of that id (`If-None-Match: *`), or replace it (`If-Match`)."""
+    return await replace_record(PERSONS, record_id, body, writer)
+
+
+@router.patch("/{record_id}", responses=ONE(PersonRead), response_class=Response, openapi_extra=patch_of(PersonIn))
+async def update_person(record_id: UUID, writer: WriterDep) -> Response:
+    """Change a person by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
+    return await update_record(PERSONS, record_id, writer)
+
+
+@router.delete("/{record_id}", responses=DELETED, response_class=Response, status_code=204)
+async def delete_person(record_id: UUID, writer: WriterDep) -> Response:
+    """Delete a person; its tombstone answers 410 to whoever could see it."""
+    return await delete_record(PERSONS, record_id, writer)
+
+
+@router.get("/{record_id}/history", responses=HISTORY, response_class=Response)
+async def get_person_history(record_id: UUID, caller: EditorDep) -> Response:
+    """Read who changed what and when, newest first; for editors."""
+    return await get_history(PERSONS, record_id, caller)
+
+
+@router.get("/{record_id}/protected", responses=ONE(ProtectedRead), response_class=Response)
+async def get_protected(record_id: UUID, writer: GuardianWriterDep) -> Response:
+    """Read what only guardians may: relatives, health, address, aid. The reading is recorded."""
+    return await read_protected(record_id, writer)
+
+
+@router.put("/{record_id}/protected", responses=ONE(ProtectedRead), response_class=Response)
+async def replace_protected(record_id: UUID, body: ProtectedFields, writer: GuardianWriterDep) -> Response:
+    """Replace the protected part."""
+    return await write_protected(record_id, body, writer)

@@ -1,0 +1,12 @@
+"""What the service asks of its database about itself."""
+
+from app.core.schema import RESOURCES
+
+AT_HEAD = "SELECT version_num FROM alembic_version"
+
+COUNTS = (
+    "SELECT json_build_object("
+    + ", ".join(f"'{name}', (SELECT count(*) FROM {name})" for name in RESOURCES)  # noqa: S608 -- our own tables
+    + ")::text"
+)
+"""How many records of each kind the caller may see; row-level security does the seeing."""

@@ -1,0 +1,75 @@
+"""Routes about the service itself: is it alive, is it ready, what does it hold, and what do its problems mean."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from app import __version__
+from app.core.access import CallerDep
+from app.core.errors import KINDS, NotFound, Problem, Unavailable
+from app.core.http import Route, conditional, etag_of
+from app.core.openapi import NOT_MODIFIED, problems
+from app.core.records import Audience
+from app.core.schema import head
+from app.system.queries import AT_HEAD, COUNTS
+
+router = APIRouter(tags=["system"], route_class=Route)
+
+
+class Health(BaseModel):
+    """Whether the service is well."""
+
+    status: str = Field(description="ok")
+
+
+class Status(BaseModel):
+    """What the service is and holds, as far as the caller may see."""
+
+    name: str = Field(description="chronika")
+    version: str = Field(description="Version of the program.")
+    records: dict[str, int] = Field(description="Resource → how many records the caller may see.")
+
+
+class Explained(BaseModel):
+    """What a kind of problem means."""
+
+    type: str = Field(description="Path of this page, as problems give it.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="HTTP status code it is answered with.")
+    meaning: str = Field(description="What it means.")
+
+
+@router.get("/livez", responses={200: {"model": Health}})
+async def get_liveness() -> Response:
+    """Tell that the process answers; asks no database."""
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/readyz", responses={200: {"model": Health}, **problems()})
+async def get_readiness(caller: CallerDep) -> Response:
+    """Tell whether the database is reachable and at the revision that this version needs; 503 if not."""
+    row = await caller.database.row(Audience.PUBLIC, AT_HEAD)
+    if row is None or row[0] != head():
+        detail = "The database is not at the revision that this version needs; run `chronika db upgrade`."
+        raise Unavailable(detail)
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/v1/status", responses={200: {"model": Status}, **NOT_MODIFIED, **problems()}, response_class=Response)
+async def get_status(caller: CallerDep) -> Response:
+    """Read what the service is and how many records of each kind the caller may see."""
+    row = await caller.database.row(caller.audience, COUNTS)
+    body = f'{{"name":"chronika","version":"{__version__}","records":{row[0]}}}'.encode()
+    return conditional(caller.request, body, etag_of(body))
+
+
+@router.get("/problems/{kind}", responses={200: {"model": Explained}, **problems(NotFound)})
+async def get_problem(kind: Annotated[str, Path(max_length=64, description="Last part of a problem's `type`.")]) -> Response:
+    """Read what a kind of problem means."""
+    found: type[Problem] | None = next((k for k in KINDS if k.slug == kind), None)
+    if found is None:
+        raise NotFound
+    meaning = (found.__doc__ or "").strip().splitlines()[0]
+    return JSONResponse({"type": f"/problems/{kind}", "title": found.title, "status": found.status, "meaning": meaning})
