@@ -61,6 +61,6 @@ def matches(table: str, owner: str, record: SQL) -> Where:
         words = func.unnest(func.string_to_array(func.lower(value), " ")).column_valued("word")
         name = rows(table).alias()
         said = exists(name, name.c[owner] == record, func.strpos(func.lower(name.c.text), words) > 0)
-        return ~select(1).select_from(words).where(~said).exists()
+        return ~select(words).where(~said).exists()
 
     return Where(condition, Text())
