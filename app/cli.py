@@ -17,9 +17,10 @@ from rich.table import Table
 from app import __version__
 from app.core import keys as key_store
 from app.core import schema
+from app.core.access import ROLES
 from app.core.database import Database
 from app.core.embedded import EmbeddedServerError, embedded_server
-from app.core.keys import UnknownKey
+from app.core.keys import KeysError
 from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
 from app.sample import load as sample
@@ -37,7 +38,7 @@ app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
 out = Console()
 
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, UnknownKey)
+KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError)
 """Errors whose one line is all that a person needs."""
 
 
@@ -52,7 +53,7 @@ def main() -> None:
 
 @contextmanager
 def served_database(settings: Settings) -> Iterator[str]:
-    """Yield the owner's URL: of the given server, or of the embedded one, which stops with the last process that uses it."""
+    """Yield the owner's URL: of the given server, or of the embedded one, which stops with its last user."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -69,7 +70,11 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     pass
 
 
@@ -78,7 +83,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; CHRONIKA_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; CHRONIKA_PORT.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; CHRONIKA_WORKERS.")] = None,
-    demo: Annotated[bool, typer.Option(help="When the registry is empty, load the sample and print one key per role.")] = False,
+    demo: Annotated[
+        bool, typer.Option(help="When the registry is empty, load the sample and print one key per role.")
+    ] = False,
 ) -> None:
     """Migrate to head and serve. Without CHRONIKA_DATABASE_URL: on an embedded PostgreSQL in CHRONIKA_DATA_DIR."""
     settings = get_settings()
@@ -117,7 +124,7 @@ async def _load_demo(url: str, settings: Settings) -> None:
             return
         count = await sample.load(database)
         typer.echo(f"Loaded the sample: {count} records. Keys, shown this once:")
-        for role in key_store.ROLES:
+        for role in ROLES:
             key = await key_store.create(url, f"demo {role}", role, settings.origin, timedelta(days=90))
             typer.echo(f"{role:<9} {key}")
     finally:
@@ -200,4 +207,3 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="Id of the key, as `ke
     with served_database(get_settings()) as url:
         asyncio.run(key_store.revoke(url, key_id))
     typer.echo(f"Key {key_id} is revoked.")
-

@@ -27,7 +27,8 @@ from app.system.routes import router as system
 from app.vocabularies.routes import router as vocabularies
 
 DESCRIPTION = """
-Politically motivated persecution, recorded by human-rights monitors: persons, cases, statutes and events, with their sources.
+Politically motivated persecution, recorded by human-rights monitors: persons, cases, statutes and events,
+with their sources.
 
 Reading what is public needs no key. Every error is an `application/problem+json` (RFC 9457).
 """.strip()

@@ -20,7 +20,7 @@ LOCK_TIMEOUT, TRIES, PAUSE_S = "1s", 30, 0.5
 LOCK_NOT_AVAILABLE = "55P03"
 
 
-def _ours(obj: object, _name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+def _ours(_obj: object, _name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
     """Compare what the models know: tables and indexes made by hand in a migration are not theirs to remove."""
     return not (reflected and compare_to is None and kind in {"table", "index"})
 
@@ -35,7 +35,7 @@ def _run(connection: Connection) -> None:
         connection=connection,
         target_metadata=SQLModel.metadata,
         compare_type=True,
-        include_object=_ours,  # type: ignore[arg-type]
+        include_object=_ours,
         transactional_ddl=True,
     )
     with context.begin_transaction():

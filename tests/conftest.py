@@ -1,4 +1,4 @@
-"""What tests share: a real PostgreSQL 18 per worker, migrated; the application on it; a client and a key per audience."""
+"""What tests share: a PostgreSQL 18 per worker, the application on it, a client and a key per audience."""
 
 import asyncio
 import os
@@ -112,13 +112,13 @@ async def _serve(site: Site) -> AsyncIterator[Api]:
 
 
 @pytest.fixture(scope="session")
-async def _api(anyio_backend: str, site: Site) -> AsyncIterator[Api]:
+async def _api(site: Site) -> AsyncIterator[Api]:
     async for api in _serve(site):
         yield api
 
 
 @pytest.fixture(scope="session")
-async def owner(anyio_backend: str, site: Site) -> AsyncIterator[asyncpg.Connection]:
+async def owner(site: Site) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the database's owner, who is a superuser here: to look behind the API."""
     connection = await asyncpg.connect(site.url)
     yield connection
@@ -139,7 +139,7 @@ def sample_site(server_url: str) -> Site:
 
 
 @pytest.fixture(scope="session")
-async def sample(anyio_backend: str, sample_site: Site) -> AsyncIterator[Api]:
+async def sample(sample_site: Site) -> AsyncIterator[Api]:
     """Give the application on the sample."""
     async for api in _serve(sample_site):
         await load(api.app.state.database)

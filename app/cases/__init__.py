@@ -1,1 +1,1 @@
-
+"""Cases: proceedings, with their charges and sentences."""

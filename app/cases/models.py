@@ -1,6 +1,6 @@
 """A case: one proceeding, with its charges and sentences."""
 
-from datetime import date as Day
+import datetime as dt
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
@@ -43,9 +43,13 @@ class ChargeIn(ChargeFields, PartIn):
     """One person, or a counted group, charged under one statute. Give earlier steps as charges of their own."""
 
     person: Annotated[Ref | None, To("persons"), Field(description="Who is charged.")] = None
-    statute: Annotated[Ref | None, To("statutes"), Field(description="Under what; null where the source does not say.")] = None
+    statute: Annotated[
+        Ref | None, To("statutes"), Field(description="Under what; null where the source does not say.")
+    ] = None
     date: Annotated[DateIn | None, Field(description="When this status was reached.")] = None
-    requalified_from: Annotated[Ref | None, To("statutes"), Field(description="The statute of the charge this one replaced.")] = None
+    requalified_from: Annotated[
+        Ref | None, To("statutes"), Field(description="The statute of the charge this one replaced.")
+    ] = None
 
 
 class ChargePart(ChargeFields, PartRead):
@@ -54,7 +58,9 @@ class ChargePart(ChargeFields, PartRead):
     person: Annotated[Reference | None, To("persons"), Field(description="Who is charged.")]
     statute: Annotated[Reference | None, To("statutes"), Field(description="Under what.")]
     date: EdtfDate | None = Field(description="When this status was reached.")
-    requalified_from: Annotated[Reference | None, To("statutes"), Field(description="The statute of the charge it replaced.")]
+    requalified_from: Annotated[
+        Reference | None, To("statutes"), Field(description="The statute of the charge it replaced.")
+    ]
 
 
 class ChargeRead(ChargePart):
@@ -67,12 +73,20 @@ class ComponentFields(SQLModel):
     """One component of a sentence. Length as printed; all three empty means that it is not known."""
 
     kind: Annotated[Code, Field(description="imprisonment, fine, administrative_arrest, … (vocabulary sentence_kind).")]
-    years: Annotated[Decimal | None, Field(ge=0, le=1000, description="Years as printed.", sa_type=Numeric(7, 3))] = None
-    months: Annotated[Decimal | None, Field(ge=0, le=12000, description="Months as printed.", sa_type=Numeric(8, 3))] = None
-    days: Annotated[Decimal | None, Field(ge=0, le=1000000, description="Days as printed.", sa_type=Numeric(10, 3))] = None
+    years: Annotated[Decimal | None, Field(ge=0, le=1000, description="Years as printed.", sa_type=Numeric(7, 3))] = (
+        None
+    )
+    months: Annotated[
+        Decimal | None, Field(ge=0, le=12000, description="Months as printed.", sa_type=Numeric(8, 3))
+    ] = None
+    days: Annotated[Decimal | None, Field(ge=0, le=1000000, description="Days as printed.", sa_type=Numeric(10, 3))] = (
+        None
+    )
     amount: Annotated[Amount | None, Field(description="Amount of a fine, as printed.", sa_type=Numeric(18, 4))] = None
     unit: Annotated[Unit | None, Field(description="base_value or an ISO 4217 currency.")] = None
-    converted_amount: Annotated[Amount | None, Field(description="The same amount as the source converts it.", sa_type=Numeric(18, 4))] = None
+    converted_amount: Annotated[
+        Amount | None, Field(description="The same amount as the source converts it.", sa_type=Numeric(18, 4))
+    ] = None
     converted_unit: Annotated[Unit | None, Field(description="Currency of the source's conversion.")] = None
     served: bool | None = Field(default=None, description="Whether it has been served in full.")
 
@@ -86,13 +100,17 @@ class ComponentIn(ComponentFields, PartIn):
 class ComponentRead(ComponentFields, PartRead):
     """A component as answered."""
 
-    normal_days: Decimal | None = Field(description="Length in days: a year is 365.25 and a month 30.4375; null if unknown.")
+    normal_days: Decimal | None = Field(
+        description="Length in days: a year is 365.25 and a month 30.4375; null if unknown."
+    )
 
 
 class SentenceFields(GroupFields):
     """Fields of a sentence that look the same going in and coming out."""
 
-    outcome: Annotated[Code, Field(description="convicted, acquitted, discontinued, unknown, … (vocabulary sentence_outcome).")]
+    outcome: Annotated[
+        Code, Field(description="convicted, acquitted, discontinued, unknown, … (vocabulary sentence_outcome).")
+    ]
     note: Annotated[Prose | None, Field(description="What a reader should know about it.")] = None
 
 
@@ -120,12 +138,21 @@ class CaseFields(GroupFields):
     """Fields that look the same going in and coming out. `count` makes one record stand for many proceedings."""
 
     kind: Annotated[Code, Field(description="criminal, administrative, civil, prison_regime (vocabulary case_kind).")]
-    in_absentia: Tristate = Field(default="unknown", description="yes, no or unknown.", sa_type=String, sa_column_kwargs={"server_default": "unknown"})
+    in_absentia: Tristate = Field(
+        default="unknown",
+        description="yes, no or unknown.",
+        sa_type=String,
+        sa_column_kwargs={"server_default": "unknown"},
+    )
     closed_hearing: bool | None = Field(default=None, description="Whether the public was shut out; null if unknown.")
     stage: Annotated[Code | None, Field(description="How far it has come (vocabulary case_stage).")] = None
-    result: Annotated[Code | None, Field(description="What a higher or later instance decided (vocabulary case_result).")] = None
+    result: Annotated[
+        Code | None, Field(description="What a higher or later instance decided (vocabulary case_result).")
+    ] = None
     contexts: list[Code] = codes("war, protest_2020, solidarity, … (vocabulary context).")
-    number: Annotated[Line | None, Field(description="Number of the case as its court or investigator gives it.")] = None
+    number: Annotated[Line | None, Field(description="Number of the case as its court or investigator gives it.")] = (
+        None
+    )
     summary: Annotated[Prose | None, Field(description="What it is about, for the public.")] = None
 
 
@@ -133,7 +160,9 @@ class CaseIn(CaseFields, RecordIn):
     """A case as given, with everything nested in one request."""
 
     court: Annotated[Ref | None, To("organisations"), Field(description="The court that decides it.")] = None
-    body: Annotated[Ref | None, To("organisations"), Field(description="The body that opened or investigates it.")] = None
+    body: Annotated[Ref | None, To("organisations"), Field(description="The body that opened or investigates it.")] = (
+        None
+    )
     parent: Annotated[Ref | None, To("cases"), Field(description="The case it is an appeal or review of.")] = None
     judges: Annotated[list[Ref], To("persons"), Field(max_length=20, description="The judges.")] = []
     opened: Annotated[DateIn | None, Field(description="When it was opened.")] = None
@@ -146,7 +175,9 @@ class CaseRead(CaseFields, RecordRead):
     """A case as answered."""
 
     court: Annotated[Reference | None, To("organisations"), Field(description="The court that decides it.")]
-    body: Annotated[Reference | None, To("organisations"), Field(description="The body that opened or investigates it.")]
+    body: Annotated[
+        Reference | None, To("organisations"), Field(description="The body that opened or investigates it.")
+    ]
     parent: Annotated[Reference | None, To("cases"), Field(description="The case it is an appeal or review of.")]
     judges: Annotated[list[Reference], To("persons"), Field(description="The judges.")]
     opened: EdtfDate | None = Field(description="When it was opened.")
@@ -164,13 +195,13 @@ class Case(Record, CaseFields, table=True):
     body_id: UUID | None = link("organisations")
     parent_id: UUID | None = link("cases")
     opened: str | None = None
-    opened_earliest: Day | None = None
-    opened_latest: Day | None = None
+    opened_earliest: dt.date | None = None
+    opened_latest: dt.date | None = None
     opened_printed: str | None = None
     opened_inferred: bool | None = None
     decided: str | None = None
-    decided_earliest: Day | None = None
-    decided_latest: Day | None = None
+    decided_earliest: dt.date | None = None
+    decided_latest: dt.date | None = None
     decided_printed: str | None = None
     decided_inferred: bool | None = None
 
@@ -194,8 +225,8 @@ class Charge(PartRow, ChargeFields, table=True):
     statute_id: UUID | None = link("statutes")
     requalified_from_id: UUID | None = link("statutes")
     date: str | None = None
-    date_earliest: Day | None = None
-    date_latest: Day | None = None
+    date_earliest: dt.date | None = None
+    date_latest: dt.date | None = None
     date_printed: str | None = None
     date_inferred: bool | None = None
 

@@ -84,8 +84,12 @@ class CaseFilter(DatedFilter):
     """Filters of cases; `from` and `to` are about when a case was decided, or with `date_field=opened` opened."""
 
     kind: Annotated[Texts, Where(lambda v: C.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
-    stage: Annotated[Texts, Where(lambda v: C.c.stage == any_(v), TEXTS), Field(description="Any of these stages.")] = []
-    result: Annotated[Texts, Where(lambda v: C.c.result == any_(v), TEXTS), Field(description="Any of these results.")] = []
+    stage: Annotated[
+        Texts, Where(lambda v: C.c.stage == any_(v), TEXTS), Field(description="Any of these stages.")
+    ] = []
+    result: Annotated[
+        Texts, Where(lambda v: C.c.result == any_(v), TEXTS), Field(description="Any of these results.")
+    ] = []
     court: Annotated[
         Keys,
         Where(lambda v: below(C.c.court_id, "organisations", v), TEXTS),
@@ -95,7 +99,9 @@ class CaseFilter(DatedFilter):
         Keys,
         Where(
             lambda v: exists(
-                "case_judges", rows("case_judges").c.case_id == C.c.id, refers(rows("case_judges").c.person_id, "persons", v)
+                "case_judges",
+                rows("case_judges").c.case_id == C.c.id,
+                refers(rows("case_judges").c.person_id, "persons", v),
             ),
             TEXTS,
         ),
@@ -139,10 +145,14 @@ class CaseFilter(DatedFilter):
         Field(description="In any of these contexts."),
     ] = []
     start: Annotated[
-        Day | None, Where(starts("cases", "decided"), Date(), sees_used=True), Field(alias="from", description="Decided on or after.")
+        Day | None,
+        Where(starts("cases", "decided"), Date(), sees_used=True),
+        Field(alias="from", description="Decided on or after."),
     ] = None
     end: Annotated[
-        Day | None, Where(ends("cases", "decided"), Date(), sees_used=True), Field(alias="to", description="Decided before.")
+        Day | None,
+        Where(ends("cases", "decided"), Date(), sees_used=True),
+        Field(alias="to", description="Decided before."),
     ] = None
     source: Annotated[Keys, cited("case_id", "cases"), Field(description="Cites any of these sources.")] = []
 
@@ -154,9 +164,13 @@ class CaseQuery(CaseFilter, ListQuery):
 class ChargeFilter(DatedFilter):
     """Filters of charges; `from` and `to` are about a charge's own date."""
 
-    case: Annotated[Keys, Where(lambda v: refers(H.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")] = []
+    case: Annotated[
+        Keys, Where(lambda v: refers(H.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")
+    ] = []
     person: Annotated[
-        Keys, Where(lambda v: refers(H.c.person_id, "persons", v), TEXTS), Field(description="Against any of these persons (id).")
+        Keys,
+        Where(lambda v: refers(H.c.person_id, "persons", v), TEXTS),
+        Field(description="Against any of these persons (id)."),
     ] = []
     statute: Annotated[
         Keys,
@@ -166,10 +180,14 @@ class ChargeFilter(DatedFilter):
     status: Annotated[Texts, Where(lambda v: H.c.status == any_(v), TEXTS), Field(description="Any of these.")] = []
     reason: Annotated[Texts, Where(lambda v: H.c.reason == any_(v), TEXTS), Field(description="Any of these.")] = []
     start: Annotated[
-        Day | None, Where(starts("charges", "date"), Date(), sees_used=True), Field(alias="from", description="Dated on or after.")
+        Day | None,
+        Where(starts("charges", "date"), Date(), sees_used=True),
+        Field(alias="from", description="Dated on or after."),
     ] = None
     end: Annotated[
-        Day | None, Where(ends("charges", "date"), Date(), sees_used=True), Field(alias="to", description="Dated before.")
+        Day | None,
+        Where(ends("charges", "date"), Date(), sees_used=True),
+        Field(alias="to", description="Dated before."),
     ] = None
 
 
@@ -180,9 +198,13 @@ class ChargeQuery(ChargeFilter, ListQuery):
 class SentenceFilter(RecordFilter):
     """Filters of sentences."""
 
-    case: Annotated[Keys, Where(lambda v: refers(S.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")] = []
+    case: Annotated[
+        Keys, Where(lambda v: refers(S.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")
+    ] = []
     person: Annotated[
-        Keys, Where(lambda v: refers(S.c.person_id, "persons", v), TEXTS), Field(description="Of any of these persons (id).")
+        Keys,
+        Where(lambda v: refers(S.c.person_id, "persons", v), TEXTS),
+        Field(description="Of any of these persons (id)."),
     ] = []
     outcome: Annotated[Texts, Where(lambda v: S.c.outcome == any_(v), TEXTS), Field(description="Any of these.")] = []
     sentence: Annotated[

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from app.cases.models import CaseIn, CaseRead, ChargeRead, SentenceRead
+from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery, ChargeQuery, SentenceQuery
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
 from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
-from app.cases.models import CaseIn, CaseRead, ChargeRead, SentenceRead
-from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery, ChargeQuery, SentenceQuery
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"], route_class=Route)
 parts = APIRouter(prefix="/v1", tags=["cases"], route_class=Route)

@@ -1,4 +1,4 @@
-"""The writing verbs: from a validated input to rows; PostgreSQL's triggers make the level, the version and the change."""
+"""The writing verbs: from a validated input to rows; triggers make the level, the version and the change."""
 
 import json
 from collections.abc import Iterator
@@ -75,7 +75,13 @@ def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -
     add(resource.parts, given, record_id)
     for links in resource.links:
         rows[links.table.name] = [
-            {"id": uuid4(), links.owner: record_id, links.column: refs[links.to, ref], "position": n, "level": own["level"]}
+            {
+                "id": uuid4(),
+                links.owner: record_id,
+                links.column: refs[links.to, ref],
+                "position": n,
+                "level": own["level"],
+            }
             for n, ref in enumerate(getattr(given, links.name))
         ]
     return rows
@@ -144,7 +150,11 @@ KEPT_BY_DATABASE = frozenset(
 
 @cache
 def _writable(table: Table) -> tuple[str, ...]:
-    return tuple(c.name for c in table.c if c.name not in KEPT_BY_DATABASE and not isinstance(c.server_onupdate, Computed) and c.computed is None)
+    return tuple(
+        c.name
+        for c in table.c
+        if c.name not in KEPT_BY_DATABASE and not isinstance(c.server_onupdate, Computed) and c.computed is None
+    )
 
 
 @cache
@@ -155,7 +165,8 @@ def _quoted(table: Table) -> str:
 @cache
 def insert_sql(table: Table) -> str:
     """Insert any number of rows in one statement: PostgreSQL reads them from JSON by the table's own types."""
-    return f'INSERT INTO {table.name} ({_quoted(table)}) SELECT {_quoted(table)} FROM jsonb_populate_recordset(NULL::{table.name}, $1::jsonb)'  # noqa: S608 -- names of our own tables
+    columns, name = _quoted(table), table.name
+    return f"INSERT INTO {name} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(NULL::{name}, $1::jsonb)"  # noqa: S608 -- names of our own tables
 
 
 @cache
@@ -210,32 +221,35 @@ def _norm(value: Any) -> Any:
         return value
 
 
+def _match(given: Rows, kept: dict[str, dict[str, Any]], ids: dict[UUID, UUID]) -> tuple[Rows, Rows]:
+    """Split the given parts into new and changed; equal ones get their old ids, what is left in `kept` goes."""
+    fresh, changed = [], []
+    for row in given:
+        old = kept.pop(str(row["id"]), None)
+        if old is None and (old := next((k for k in kept.values() if _same(k, row, {"id", "position"})), None)):
+            del kept[old["id"]]
+            ids[row["id"]] = UUID(old["id"])
+            row["id"] = ids[row["id"]]
+        ids.setdefault(row["id"], row["id"])
+        if old is None:
+            fresh.append(row)
+        elif not _same(old, row, set()):
+            changed.append(row)
+    return fresh, changed
+
+
 async def _replace_parts(transaction: Transaction, resource: Resource, record_id: UUID, rows: dict[str, Rows]) -> None:
     """Bring the parts to what is given: equal parts keep their rows and ids, the rest goes or comes."""
     ids = {record_id: record_id}
     for name, (table, owner) in tables_of(resource).items():
         given = rows.get(name, [])
         for row in given:
-            row[owner] = ids.get(row[owner], row[owner])
+            row[owner] = ids.get(row[owner], row[owner])  # its owner may be a part that has just kept an older id
         sql = f'SELECT to_jsonb(t)::text FROM {table.name} t WHERE t."{owner}" = ANY($1::uuid[])'  # noqa: S608
-        kept = [json.loads(r[0]) for r in await transaction.fetch(sql, list(ids.values()))]
-        by_id = {k["id"]: k for k in kept}
-        fresh, changed = [], []
-        for row in given:
-            old = by_id.pop(str(row["id"]), None)
-            if old is None:
-                old = next((k for k in by_id.values() if _same(k, row, {"id", "position"})), None)
-                if old is not None:
-                    del by_id[old["id"]]
-                    ids[row["id"]] = UUID(old["id"])
-                    row["id"] = ids[row["id"]]
-            ids.setdefault(row["id"], row["id"])
-            if old is None:
-                fresh.append(row)
-            elif not _same(old, row, set()):
-                changed.append(row)
-        if by_id:
-            await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", list(by_id))  # noqa: S608
+        kept = {k["id"]: k for r in await transaction.fetch(sql, list(ids.values())) for k in [json.loads(r[0])]}
+        fresh, changed = _match(given, kept, ids)
+        if kept:
+            await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", list(kept))  # noqa: S608
         if changed:
             await transaction.fetch(_update_sql(table), to_json(changed))
         if fresh:
@@ -349,7 +363,10 @@ async def _update(resource: Resource, record_id: UUID, given: RecordIn, writer: 
     if given.origin is not None or given.origin_id is not None:
         sql = f"SELECT origin, origin_id FROM {resource.table.name} WHERE id = $1"  # noqa: S608
         kept = await transaction.row(sql, record_id)
-        if (given.origin or kept["origin"], given.origin_id or kept["origin_id"]) != (kept["origin"], kept["origin_id"]):
+        if (given.origin or kept["origin"], given.origin_id or kept["origin_id"]) != (
+            kept["origin"],
+            kept["origin_id"],
+        ):
             detail = "origin and origin_id say where the record was made and never change"
             raise Invalid(detail, errors=[FieldProblem(pointer="/origin", code="fixed", detail=detail)])
     refs = await check(transaction, given)
@@ -415,7 +432,10 @@ async def update_record(resource: Resource, record_id: UUID, writer: Writer) -> 
     try:
         given = resource.create.model_validate_json(json.dumps(result))
     except ValidationError as error:
-        found = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_input=False, include_url=False, include_context=False)]
+        found = [
+            {**e, "loc": ("body", *e["loc"])}
+            for e in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
         detail = "The record that this patch would make is not valid."
         raise Invalid(detail, errors=field_problems(found)) from None
     return await _update(resource, record_id, given, writer)

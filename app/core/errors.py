@@ -41,10 +41,12 @@ class ProblemDetails(BaseModel):
     status: int = Field(description="HTTP status code.")
     detail: str | None = Field(default=None, description="What went wrong this time, and what to do.")
     request_id: str = Field(description="Quote this when you ask for help.")
-    errors: list[FieldProblem] = Field(default_factory=list, description="One entry for each wrong part of the request.")
+    errors: list[FieldProblem] = Field(
+        default_factory=list, description="One entry for each wrong part of the request."
+    )
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 -- RFC 9457's own word
     """An error with a status, raised anywhere below a route and answered by one handler."""
 
     status = 500

@@ -155,7 +155,11 @@ def holds(column: SQL, value: SQL) -> SQL:
 def cited(owner: str, table: str) -> Where:
     """Filter by the sources that records of `table` cite; `owner` is their column in `citations`."""
     return Where(
-        lambda v: exists("citations", rows("citations").c[owner] == rows(table).c.id, refers(rows("citations").c.source_id, "sources", v)),
+        lambda v: exists(
+            "citations",
+            rows("citations").c[owner] == rows(table).c.id,
+            refers(rows("citations").c.source_id, "sources", v),
+        ),
         TEXTS,
     )
 

@@ -1,4 +1,4 @@
-"""HTTP as this service speaks it: strict bodies, one transaction per request, problems, request ids, conditional answers."""
+"""HTTP as this service speaks it: strict bodies, one transaction per request, problems, conditional answers."""
 
 import asyncio
 import hashlib
@@ -24,6 +24,7 @@ log = logging.getLogger("chronika")
 MAX_BODY = 1_000_000
 MAX_DEPTH = 32
 BODY_WAIT_S = 30
+TOO_DEEP = f"The body is nested more than {MAX_DEPTH} deep."
 TRIES = 3
 """How often a request is run before a deadlock or a serialisation failure is the client's to retry."""
 
@@ -46,33 +47,27 @@ def _no_constants(_text: str) -> Any:
     raise errors.BadJson(msg)
 
 
+def _depth(value: Any) -> int:
+    """Return how deep lists and objects are nested; level by level, so that no input can exhaust the stack."""
+    depth, level = 0, [value]
+    while level := [v for v in level if isinstance(v, dict | list)]:
+        depth += 1
+        level = [inner for v in level for inner in (v.values() if isinstance(v, dict) else v)]
+    return depth
+
+
 def parse_json(body: bytes) -> Any:
     """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader)."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for byte in body:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in (0x5B, 0x7B):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in (0x5D, 0x7D):
-            depth -= 1
-    if deepest > MAX_DEPTH:
-        msg = f"The body is nested more than {MAX_DEPTH} deep."
-        raise errors.BadJson(msg)
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
-    except (ValueError, RecursionError):
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except RecursionError:
+        raise errors.BadJson(TOO_DEEP) from None
+    except ValueError:
         msg = "The body must be JSON in UTF-8."
         raise errors.BadJson(msg) from None
+    if _depth(value) > MAX_DEPTH:
+        raise errors.BadJson(TOO_DEEP)
+    return value
 
 
 async def _read_body(request: Request) -> None:
@@ -142,7 +137,11 @@ def etag_of(body: bytes, version: int | None = None) -> str:
 def conditional(request: Request, body: bytes, etag: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
     """Answer with the body, or with 304 where the client has it already (RFC 9110, section 13.1.2)."""
     keyed = "authorization" in request.headers
-    sent = {"ETag": etag, "Cache-Control": "no-store" if keyed else "public, max-age=0, must-revalidate", **dict(headers)}
+    sent = {
+        "ETag": etag,
+        "Cache-Control": "no-store" if keyed else "public, max-age=0, must-revalidate",
+        **dict(headers),
+    }
     known = request.headers.get("if-none-match")
     if known is not None and (known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}):
         return Response(status_code=304, headers=sent)
@@ -193,7 +192,9 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
 def field_problems(found: Iterable[Any]) -> list[FieldProblem]:
     """Turn pydantic's errors into ours, without the submitted values and without the names of our own types."""
     listed = [
-        FieldProblem(pointer=_pointer(tuple(e["loc"])), code=str(e["type"]), detail=str(e["msg"]).removeprefix("Value error, "))
+        FieldProblem(
+            pointer=_pointer(tuple(e["loc"])), code=str(e["type"]), detail=str(e["msg"]).removeprefix("Value error, ")
+        )
         for e in found
     ]
     return listed[:100]

@@ -7,7 +7,7 @@ from app.core.access import ROLES, new_key
 from app.core.schema import connect_owner
 
 
-class UnknownKey(Exception):
+class KeysError(Exception):
     """A key cannot be made or found; the message is one line."""
 
 
@@ -25,7 +25,7 @@ async def create(url: str, name: str, role: str, origin: str, lifetime: timedelt
     """Make a key and return its text, which is not kept."""
     if role not in list(ROLES):
         msg = f"a key's role is one of: {', '.join(ROLES)}"
-        raise UnknownKey(msg)
+        raise KeysError(msg)
     key_id, text, digest = new_key()
     sql = "INSERT INTO keys (id, name, role, origin, digest, expires_at) VALUES ($1, $2, $3, $4, $5, now() + $6)"
     await _run(url, sql, key_id, name, str(role), origin, digest, lifetime)
@@ -43,7 +43,9 @@ async def list_all(url: str) -> list[Any]:
 
 async def revoke(url: str, key_id: str) -> None:
     """Revoke a key for good."""
-    found = await _run(url, "UPDATE keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id", key_id)
+    found = await _run(
+        url, "UPDATE keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id", key_id
+    )
     if not found:
         msg = f"there is no key {key_id[:20]}; see `chronika keys list`"
-        raise UnknownKey(msg)
+        raise KeysError(msg)

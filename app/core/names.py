@@ -12,7 +12,6 @@ from app.core.records import PartIn, PartRead, PartRow, link
 from app.core.refs import Ref, Reference, To
 from app.core.text import Code, Language, Line, Script
 
-
 SQL = ColumnElement[Any]
 
 
@@ -22,7 +21,9 @@ class NameFields(SQLModel):
     text: Annotated[Line, Field(description="The name as written.")]
     language: Annotated[Language | None, Field(description="BCP 47 language of this form, such as be, ru, en.")] = None
     script: Annotated[Script | None, Field(description="ISO 15924 script, such as Cyrl or Latn.")] = None
-    kind: Annotated[Code, Field(description="primary, alias, birth, transliteration, … (vocabulary name_kind).")] = "primary"
+    kind: Annotated[Code, Field(description="primary, alias, birth, transliteration, … (vocabulary name_kind).")] = (
+        "primary"
+    )
 
 
 class NameIn(NameFields, PartIn):

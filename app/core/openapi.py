@@ -14,10 +14,12 @@ from app.core.records import RecordIn
 REF = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
 
-ETAG = {"ETag": {"description": "Version that the caller sees, and a hash of the answer.", "schema": {"type": "string"}}}
+ETAG = {
+    "ETag": {"description": "Version that the caller sees, and a hash of the answer.", "schema": {"type": "string"}}
+}
 LOCATION = {"Location": {"description": "URL of the record.", "schema": {"type": "string"}}}
-NOT_MODIFIED = {304: {"description": "The client has it already.", "headers": ETAG}}
-MERGED = {308: {"description": "It was merged into the record at Location.", "headers": LOCATION}}
+NOT_MODIFIED: Responses = {304: {"description": "The client has it already.", "headers": ETAG}}
+MERGED: Responses = {308: {"description": "It was merged into the record at Location.", "headers": LOCATION}}
 
 
 class Trimmed(BaseModel):
@@ -29,8 +31,14 @@ class Trimmed(BaseModel):
 def problems(*kinds: type[Problem]) -> Responses:
     """Declare the problems that a route answers."""
     content = {"application/problem+json": {"schema": {"$ref": REF.format(model="ProblemDetails")}}}
-    everywhere = {errors.BadRequest, errors.Unauthorised, errors.Invalid, errors.ServerError, errors.Unavailable}
-    listed = sorted({*everywhere, *kinds}, key=lambda k: k.status)
+    everywhere: set[type[Problem]] = {
+        errors.BadRequest,
+        errors.Unauthorised,
+        errors.Invalid,
+        errors.ServerError,
+        errors.Unavailable,
+    }
+    listed: list[type[Problem]] = sorted({*everywhere, *kinds}, key=lambda k: k.status)
     return {k.status: {"description": k.title, "content": content} for k in listed}
 
 
@@ -84,14 +92,21 @@ class Versions(BaseModel):
     items: list[Version]
 
 
-HISTORY: Responses = {200: {"model": Versions, "headers": ETAG}, **NOT_MODIFIED, **problems(errors.Forbidden, errors.NotFound)}
+HISTORY: Responses = {
+    200: {"model": Versions, "headers": ETAG},
+    **NOT_MODIFIED,
+    **problems(errors.Forbidden, errors.NotFound),
+}
 
 
 def patch_of(create: type[RecordIn]) -> dict[str, Any]:
     """Describe the merge patch of a record: its own fields, each of them optional or null."""
     schema = create.model_json_schema(ref_template=REF)
     optional = {
-        name: {"anyOf": [field, {"type": "null"}], **({"description": field["description"]} if "description" in field else {})}
+        name: {
+            "anyOf": [field, {"type": "null"}],
+            **({"description": field["description"]} if "description" in field else {}),
+        }
         for name, field in schema["properties"].items()
     }
     patch = {
@@ -137,7 +152,11 @@ def document(app: FastAPI) -> dict[str, Any]:
         found.pop("$defs", None)
         parts[model.__name__] = found
     schema["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "A key such as chr_…; none is needed to read what is public."}
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key such as chr_…; none is needed to read what is public.",
+        }
     }
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():

@@ -48,12 +48,14 @@ class OneQuery(BaseModel):
         Field(
             pattern=r"^[a-z_]+(,[a-z_]+)*$",
             max_length=200,
-            description="Related lists to embed, separated by commas; at most 200 records each, the URL of the rest in `more`.",
+            description="Related lists to embed, separated by commas: at most 200 records each, then a URL in `more`.",
         ),
     ] = None
     fields: Annotated[
         str | None,
-        Field(pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$", max_length=500, description="Only these fields, separated by commas."),
+        Field(
+            pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$", max_length=500, description="Only these fields, separated by commas."
+        ),
     ] = None
 
 
@@ -62,10 +64,16 @@ class ListQuery(OneQuery):
 
     sort: Annotated[
         str | None,
-        Field(pattern=r"^-?[a-z_]+(,-?[a-z_]+){0,2}$", max_length=100, description="Order, `-` for descending, up to three."),
+        Field(
+            pattern=r"^-?[a-z_]+(,-?[a-z_]+){0,2}$",
+            max_length=100,
+            description="Order, `-` for descending, up to three.",
+        ),
     ] = None
     limit: Annotated[int, Field(ge=1, le=200, description="Most records on one page.")] = 50
-    cursor: Annotated[str | None, Field(max_length=2000, description="Where to go on; copy `next` instead of making one.")] = None
+    cursor: Annotated[
+        str | None, Field(max_length=2000, description="Where to go on; copy `next` instead of making one.")
+    ] = None
     count: Annotated[Literal["exact"] | None, Field(description="exact adds `count`, at the cost of counting.")] = None
 
 
@@ -90,7 +98,7 @@ class Statement:
         return [values[n] if n in values else self.constants[n] for n in self.names]
 
 
-def prepare(statement: Select[Any]) -> Statement:
+def prepare(statement: Select[*tuple[Any, ...]]) -> Statement:
     """Compile a statement once; building one for each request costs almost half of the time it takes to answer."""
     compiled = statement.compile(dialect=_DIALECT)
     assert compiled.positiontup is not None or not compiled.params  # noqa: S101 -- the dialect is positional
@@ -106,7 +114,9 @@ def wanted(resource: Resource, query: OneQuery, audience: Audience) -> tuple[fro
     if query.fields is None:
         return include, None
     only = frozenset(query.fields.split(","))
-    shown = {i.alias or n for n, i in resource.read.model_fields.items() if audience.sees_everything or n not in EDITORS_ONLY}
+    shown = {
+        i.alias or n for n, i in resource.read.model_fields.items() if audience.sees_everything or n not in EDITORS_ONLY
+    }
     if only - shown:
         raise invalid("?fields", "unknown_field", f"{resource.name} have the fields: {', '.join(sorted(shown))}")
     return include, only
@@ -184,7 +194,9 @@ def list_statement(  # noqa: PLR0913 -- these are what a prebuilt statement diff
     columns = [row.c.id if k.name == "id" else resource.sorts[k.name] for k in order]
     ordering = [c.desc() if k.descending else c.asc() for c, k in zip(columns, order, strict=True)]
     # Only what this audience's login may select: the grants are per column.
-    readable = [c for c in row.c if audience.sees_everything or c.name not in _UNREADABLE or c.name == audience.version_column]
+    readable = [
+        c for c in row.c if audience.sees_everything or c.name not in _UNREADABLE or c.name == audience.version_column
+    ]
     page = (
         select(*readable, *(c.label(f"key_{n}") for n, c in enumerate(columns)))
         .where(*filters.conditions(used), *([_after(columns, order)] if resumed else []))

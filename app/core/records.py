@@ -1,5 +1,8 @@
 """What every record has in common: identity, level, citations, and how a resource is declared."""
 
+import builtins
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
-from pydantic import ConfigDict, JsonValue, model_validator
+from pydantic import ConfigDict, JsonValue, field_validator, model_validator
 from sqlalchemy import ARRAY, ColumnElement, DateTime, SmallInteger, String, Table, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declared_attr
@@ -68,7 +71,9 @@ def link(table: str, *, required: bool = False, cascade: bool = False) -> Any:
 class Row(SQLModel):
     """Columns of every row that has a level, records and their parts alike."""
 
-    id: UUID = Field(default_factory=uuid4, primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")})
+    id: UUID = Field(
+        default_factory=uuid4, primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")}
+    )
     level: int = Field(default=2, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("2")})
     effective_level: int = Field(default=2, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("2")})
 
@@ -77,7 +82,7 @@ class Record(Row):
     """Columns of every record table. PostgreSQL's triggers keep `effective_level`, the versions and `updated_at`."""
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805, PLW3201 -- SQLAlchemy's own form
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805 -- SQLAlchemy's own form
         """Identity across installations: one record of an origin's id."""
         return (UniqueConstraint("origin", "origin_id", name=f"{cls.__tablename__}_origin"),)
 
@@ -88,8 +93,8 @@ class Record(Row):
     version_public: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     publication_ground: str | None = None
     confidence: str | None = None
-    created_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})  # type: ignore[call-overload]
-    updated_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})  # type: ignore[call-overload]
+    created_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})
+    updated_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})
 
 
 class PartRow(Row):
@@ -121,7 +126,14 @@ class PartIn(Input):
     """What every nested part takes. Give `id` to keep or to name a part; without, equal parts keep theirs."""
 
     id: UUID | None = Field(default=None, description="Id of this part; made by the service unless given.")
-    level: Level | None = Field(default=None, description="Stricter level of this part alone; the record's unless said.")
+    level: Level | None = Field(
+        default=None, description="Stricter level of this part alone; the record's unless said."
+    )
+
+
+MAX_VALUE = 4000
+UNSTORABLE = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs: JSON can spell them, UTF-8 cannot."""
 
 
 class CitationFields(SQLModel):
@@ -136,10 +148,12 @@ class CitationFields(SQLModel):
     )
     page: Annotated[Line | None, Field(description="Page, paragraph or time code in the source.")] = None
     quote: Annotated[Line | None, Field(description="The source's own words, at most 300 characters.")] = None
-    state: Annotated[Code, Field(description="active, disputed, corrected or retracted (vocabulary citation_state).")] = "active"
+    state: Annotated[
+        Code, Field(description="active, disputed, corrected or retracted (vocabulary citation_state).")
+    ] = "active"
     value: JsonValue = Field(
         default=None,
-        description="What this source says instead, where it disagrees with the record; any JSON of up to 4,000 characters.",
+        description="What this source says instead, where it disagrees; any JSON of up to 4,000 characters.",
         sa_type=JSONB(none_as_null=True),
         nullable=True,
     )
@@ -154,6 +168,18 @@ class CitationIn(CitationFields, PartIn):
     """One source's support for a record, or its dissent."""
 
     source: Annotated[Ref, To("sources"), Field(description="The source.")]
+
+    @field_validator("value")
+    @classmethod
+    def _storable(cls, value: JsonValue) -> JsonValue:
+        text = json.dumps(value, ensure_ascii=False)
+        if len(text) > MAX_VALUE:
+            msg = f"has at most {MAX_VALUE:,} characters as JSON"
+            raise ValueError(msg)
+        if UNSTORABLE.search(text) or "\\u0000" in text:
+            msg = "holds characters that cannot be stored"
+            raise ValueError(msg)
+        return value
 
 
 class Citation(PartRow, CitationFields, table=True):
@@ -180,11 +206,19 @@ class RecordIn(Input):
     """
 
     origin: Annotated[Line | None, Field(description="Installation that made the record; this one unless said.")] = None
-    origin_id: Annotated[Line | None, Field(description="Its id there, unique within the origin; `id` unless said.")] = None
+    origin_id: Annotated[
+        Line | None, Field(description="Its id there, unique within the origin; `id` unless said.")
+    ] = None
     level: Level = Field(default="restricted", description="Who may see it; restricted unless said.")
-    publication_ground: Ground | None = Field(default=None, description="Why it may be public; required when level is public.")
-    confidence: Annotated[Code | None, Field(description="Set only where somebody judged it (vocabulary confidence).")] = None
-    citations: list[CitationIn] = Field(default_factory=list, max_length=500, description="Sources, and where they disagree.")
+    publication_ground: Ground | None = Field(
+        default=None, description="Why it may be public; required when level is public."
+    )
+    confidence: Annotated[
+        Code | None, Field(description="Set only where somebody judged it (vocabulary confidence).")
+    ] = None
+    citations: list[CitationIn] = Field(
+        default_factory=list, max_length=500, description="Sources, and where they disagree."
+    )
 
     read_only: ClassVar[frozenset[str]] = frozenset({"id", "version", "effective_level", "created_at", "updated_at"})
 
@@ -258,7 +292,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Links:
-    """A nested list of plain references (a case's judges), kept in a link table: `owner` and `column` are its two ends."""
+    """A nested list of plain references (a case's judges) in a link table; `owner` and `column` are its two ends."""
 
     name: str
     table: Table
@@ -271,12 +305,12 @@ class Links:
 class Include:
     """A list of related records that `include=` embeds: at most 200, and then a URL for the rest.
 
-    `on` gives the condition that ties the related table to the id of the record that embeds it; `rest` is the
+    `on` gives the condition that ties the related table to the id of the embedding record; `rest` is the
     name of the filter which lists them all.
     """
 
     resource: "Callable[[], Resource]"
-    on: Callable[[ColumnElement[Any]], ColumnElement[bool]]
+    on: Callable[[Any, ColumnElement[Any]], ColumnElement[bool]]
     rest: str
 
 
@@ -287,10 +321,10 @@ class Resource:
     name: str
     type: str
     table: Table
-    read: type[Read]
+    read: builtins.type[Read]
     parts: tuple[Part, ...] = ()
     links: tuple[Links, ...] = ()
-    create: type[RecordIn] | None = None
+    create: builtins.type[RecordIn] | None = None
     key: str | None = None
     sorts: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     default_sort: str = "id"

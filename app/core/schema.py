@@ -36,7 +36,12 @@ ROLES: dict[str, dict[str, str]] = {
 }
 """Login role → what it may not exceed. Shared by all databases of a server, like roles are."""
 
-COMMON = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "10s", "client_connection_check_interval": "1s", "jit": "off"}
+COMMON = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "client_connection_check_interval": "1s",
+    "jit": "off",
+}
 
 RIGHTS = (
     "the owner in CHRONIKA_DATABASE_URL needs the right to make roles: as a superuser run "
@@ -74,7 +79,9 @@ async def connect_owner(url: str) -> Any:
         raise SchemaError(msg) from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         where = dsn.host or dsn.query.get("host")
-        msg = f"cannot reach PostgreSQL at {where}: {type(error).__name__}; is it running, and is CHRONIKA_DATABASE_URL right?"
+        msg = (
+            f"cannot reach PostgreSQL at {where}: {type(error).__name__}; check that it runs, and CHRONIKA_DATABASE_URL"
+        )
         raise SchemaError(msg) from None
     version = int(await connection.fetchval("SHOW server_version_num"))
     if version < LEAST_VERSION:
@@ -90,7 +97,9 @@ async def _make_roles(url: str, secret: bytes) -> None:
         async with connection.transaction():
             # Two installations on one server may do this at the same moment.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('chronika roles'))")
-            known = {r[0] for r in await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname LIKE 'chronika%'")}
+            known = {
+                r[0] for r in await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname LIKE 'chronika%'")
+            }
             if "chronika_owner" not in known:
                 await connection.execute("CREATE ROLE chronika_owner NOLOGIN")
             await connection.execute("GRANT chronika_owner TO CURRENT_USER WITH SET TRUE, INHERIT TRUE")
@@ -195,12 +204,13 @@ async def _load_vocabularies(url: str) -> None:
                 ("vocabulary_terms", "vocabulary, code", terms),
                 ("rates", "unit, currency, jurisdiction, valid_from", rates),
             ):
-                columns = [c for c in dict.fromkeys(k for r in rows for k in r)]
+                columns = list(dict.fromkeys(k for r in rows for k in r))
                 names = ", ".join(f'"{c}"' for c in columns)
                 updates = ", ".join(f'"{c}" = excluded."{c}"' for c in columns)
                 full = [{"printed": False, **r} if table == "rates" else r for r in rows]
                 await connection.execute(
-                    f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, $1::jsonb) "  # noqa: S608
+                    f"INSERT INTO {table} ({names}) SELECT {names} "  # noqa: S608
+                    f"FROM jsonb_populate_recordset(NULL::{table}, $1::jsonb) "
                     f"ON CONFLICT ({keys}) DO UPDATE SET {updates}",
                     json.dumps(full, ensure_ascii=False, default=str),
                 )

@@ -1,1 +1,1 @@
-
+"""Events: what happened, when, where, to whom."""

@@ -1,6 +1,6 @@
 """An event: something that happened, on a date, somewhere, with everybody who took part in their roles."""
 
-from datetime import date as Day
+import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
@@ -18,10 +18,12 @@ class ParticipantFields(SQLModel):
     role: Annotated[Code, Field(description="victim, judge, deciding_body, … (vocabulary participant_role).")]
     count: Annotated[Count | None, Field(description="How many people, when nobody is named.")] = None
     qualifier: Annotated[Code | None, Field(description="exact, at_least, more_than, … (vocabulary qualifier).")] = None
-    label: Annotated[Line | None, Field(description="Who the counted people are, or how this one was described.")] = None
+    label: Annotated[Line | None, Field(description="Who the counted people are, or how this one was described.")] = (
+        None
+    )
     within: UUID | None = Field(
         default=None,
-        description="Id of the participant (of any event) that this group is part of or overlaps, so that the two are not added.",
+        description="Id of the participant, of any event, that this group is part of or overlaps: they are not added.",
     )
 
 
@@ -44,7 +46,9 @@ class EventFields(SQLModel):
 
     type: Annotated[Code, Field(description="detention, criminal_trial, … (vocabulary event_type).")]
     incident: UUID | None = Field(
-        default=None, description="Same for all events of one case of repression; any UUID of the recorder's choosing.", index=True
+        default=None,
+        description="Same for all events of one case of repression; any UUID of the recorder's choosing.",
+        index=True,
     )
     ground: Annotated[Line | None, Field(description="Ground or official reason, in words.")] = None
     result: Annotated[Line | None, Field(description="What was decided or came of it, in words.")] = None
@@ -57,9 +61,13 @@ class EventIn(EventFields, RecordIn):
     """An event as given."""
 
     date: Annotated[DateIn | None, Field(description="When it happened.")] = None
-    reported: Annotated[DateIn | None, Field(description="When it became known, if that is all or something else.")] = None
+    reported: Annotated[DateIn | None, Field(description="When it became known, if that is all or something else.")] = (
+        None
+    )
     place: Annotated[Ref | None, To("places"), Field(description="Where.")] = None
-    facility: Annotated[Ref | None, To("organisations"), Field(description="Prison, court or other house where it happened.")] = None
+    facility: Annotated[
+        Ref | None, To("organisations"), Field(description="Prison, court or other house where it happened.")
+    ] = None
     case: Annotated[Ref | None, To("cases"), Field(description="The case it belongs to.")] = None
     statutes: Annotated[list[Ref], To("statutes"), Field(max_length=50, description="The law it was done under.")] = []
     participants: list[ParticipantIn] = Field(default_factory=list, max_length=500, description="Who took part.")
@@ -86,13 +94,13 @@ class Event(Record, EventFields, table=True):
     facility_id: UUID | None = link("organisations")
     case_id: UUID | None = link("cases")
     date: str | None = None
-    date_earliest: Day | None = None
-    date_latest: Day | None = None
+    date_earliest: dt.date | None = None
+    date_latest: dt.date | None = None
     date_printed: str | None = None
     date_inferred: bool | None = None
     reported: str | None = None
-    reported_earliest: Day | None = None
-    reported_latest: Day | None = None
+    reported_earliest: dt.date | None = None
+    reported_latest: dt.date | None = None
     reported_printed: str | None = None
     reported_inferred: bool | None = None
 

@@ -20,7 +20,6 @@ from app.core.filters import (
     ends,
     exists,
     holds,
-    holds,
     refers,
     rows,
     starts,
@@ -77,7 +76,9 @@ class EventFilter(DatedFilter):
 
     type: Annotated[Texts, Where(lambda v: E.c.type == any_(v), TEXTS), Field(description="Any of these types.")] = []
     start: Annotated[
-        Day | None, Where(starts("events", "date"), Date(), sees_used=True), Field(alias="from", description="On or after.")
+        Day | None,
+        Where(starts("events", "date"), Date(), sees_used=True),
+        Field(alias="from", description="On or after."),
     ] = None
     end: Annotated[
         Day | None, Where(ends("events", "date"), Date(), sees_used=True), Field(alias="to", description="Before.")
@@ -123,7 +124,9 @@ class EventFilter(DatedFilter):
     sex: Annotated[
         Texts,
         Where(
-            lambda v: exists(P.join(PERSON, PERSON.c.id == P.c.person_id), P.c.event_id == E.c.id, PERSON.c.sex == any_(v)),
+            lambda v: exists(
+                P.join(PERSON, PERSON.c.id == P.c.person_id), P.c.event_id == E.c.id, PERSON.c.sex == any_(v)
+            ),
             TEXTS,
         ),
         Field(description="With a person of this sex."),
@@ -144,17 +147,23 @@ class EventFilter(DatedFilter):
         Keys,
         Where(
             lambda v: exists(
-                "event_statutes", rows("event_statutes").c.event_id == E.c.id, under_statute(rows("event_statutes").c.statute_id, v)
+                "event_statutes",
+                rows("event_statutes").c.event_id == E.c.id,
+                under_statute(rows("event_statutes").c.statute_id, v),
             ),
             TEXTS,
         ),
         Field(description="Done under any of these statutes (id or key) or what rolls up to them."),
     ] = []
     case: Annotated[
-        Keys, Where(lambda v: refers(E.c.case_id, "cases", v), TEXTS), Field(description="Belonging to any of these cases (id).")
+        Keys,
+        Where(lambda v: refers(E.c.case_id, "cases", v), TEXTS),
+        Field(description="Belonging to any of these cases (id)."),
     ] = []
     incident: Annotated[
-        list[UUID], Where(lambda v: cast(E.c.incident, Text) == any_(v), TEXTS), Field(description="Of any of these incidents.")
+        list[UUID],
+        Where(lambda v: cast(E.c.incident, Text) == any_(v), TEXTS),
+        Field(description="Of any of these incidents."),
     ] = []
     context: Annotated[
         Texts,

@@ -1,1 +1,1 @@
-
+"""Figures: numbers that others published."""

@@ -25,14 +25,21 @@ class FigureFields(SQLModel):
 
     value: Decimal = Field(ge=-(10**14), le=10**14, description="The number, as published.", sa_type=Numeric(20, 6))
     qualifier: Annotated[Code, Field(description="exact, at_least, more_than, … (vocabulary qualifier).")] = "exact"
-    measure: Annotated[Code, Field(description="What is counted: a measure of /v1/statistics, or share, age, … (vocabulary measure).")]
+    measure: Annotated[
+        Code, Field(description="What is counted: a measure of /v1/statistics, or share, age, … (vocabulary measure).")
+    ]
     filters: dict[Key, FilterValue] = Field(
-        default_factory=dict, description="Filters of the count, named as in /v1/statistics.", sa_type=JSONB, nullable=False
+        default_factory=dict,
+        description="Filters of the count, named as in /v1/statistics.",
+        sa_type=JSONB,
+        nullable=False,
     )
     at: CalendarDate | None = Field(default=None, description="Day of a stock.")
     start: CalendarDate | None = Field(default=None, alias="from", description="First day, month or year of a flow.")
     end: CalendarDate | None = Field(default=None, alias="to", description="First day, month or year after a flow.")
-    unit: Annotated[Unit | None, Field(description="persons, events, days, base_value, USD, … (vocabulary unit).")] = None
+    unit: Annotated[Unit | None, Field(description="persons, events, days, base_value, USD, … (vocabulary unit).")] = (
+        None
+    )
     printed: Annotated[Line | None, Field(description="The words in which it was printed, in short.")] = None
     definition: Annotated[Prose | None, Field(description="What exactly is counted, in words.")] = None
 
@@ -43,7 +50,11 @@ class FigureIn(FigureFields, RecordIn):
     originator: Annotated[Ref | None, To("organisations"), Field(description="Who counted.")] = None
     publisher: Annotated[Ref | None, To("organisations"), Field(description="Who printed it.")] = None
     source: Annotated[Ref | None, To("sources"), Field(description="Where it is printed.")] = None
-    base: Annotated[Ref | None, To("figures"), Field(description="The figure that a share is a share of, or that contains this one.")] = None
+    base: Annotated[
+        Ref | None,
+        To("figures"),
+        Field(description="The figure that a share is a share of, or that contains this one."),
+    ] = None
 
     @model_validator(mode="after")
     def _one_time(self) -> "FigureIn":
@@ -51,7 +62,13 @@ class FigureIn(FigureFields, RecordIn):
             msg = "a figure is of a day (at) or of a period (from, to), not both"
             raise ValueError(msg)
         days = [bounds(d).earliest for d in (self.start, self.end, self.at) if d is not None]
-        if self.start is not None and self.end is not None and days[0] is not None and days[1] is not None and days[1] < days[0]:
+        if (
+            self.start is not None
+            and self.end is not None
+            and days[0] is not None
+            and days[1] is not None
+            and days[1] < days[0]
+        ):
             msg = "the period ends before it starts"
             raise ValueError(msg)
         return self

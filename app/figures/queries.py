@@ -32,8 +32,12 @@ FIGURES = Resource(
 class FigureFilter(RecordFilter):
     """Filters of figures."""
 
-    measure: Annotated[Texts, Where(lambda v: F.c.measure == any_(v), TEXTS), Field(description="Any of these measures.")] = []
-    qualifier: Annotated[Texts, Where(lambda v: F.c.qualifier == any_(v), TEXTS), Field(description="Any of these.")] = []
+    measure: Annotated[
+        Texts, Where(lambda v: F.c.measure == any_(v), TEXTS), Field(description="Any of these measures.")
+    ] = []
+    qualifier: Annotated[
+        Texts, Where(lambda v: F.c.qualifier == any_(v), TEXTS), Field(description="Any of these.")
+    ] = []
     unit: Annotated[Keys, Where(lambda v: F.c.unit == any_(v), TEXTS), Field(description="Any of these units.")] = []
     originator: Annotated[
         Keys,

@@ -1,1 +1,1 @@
-
+"""Organisations: courts, prisons, agencies, NGOs, media, lists."""

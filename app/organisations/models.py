@@ -16,7 +16,9 @@ from app.core.text import Code, Prose, Url
 class OrganisationFields(SQLModel):
     """Fields that look the same going in and coming out."""
 
-    kind: Annotated[Code, Field(description="ngo, district_court, correctional_facility, … (vocabulary organisation_kind).")]
+    kind: Annotated[
+        Code, Field(description="ngo, district_court, correctional_facility, … (vocabulary organisation_kind).")
+    ]
     summary: Annotated[Prose | None, Field(description="What it is, in a few sentences for the public.")] = None
     website: Annotated[Url | None, Field(description="Its site; stored, never fetched.")] = None
 
@@ -24,9 +26,13 @@ class OrganisationFields(SQLModel):
 class OrganisationIn(OrganisationFields, RecordIn):
     """An organisation as given; one that nobody named has no names."""
 
-    names: list[NameIn] = Field(default_factory=list, max_length=100, description="Its names; the first is the one shown.")
+    names: list[NameIn] = Field(
+        default_factory=list, max_length=100, description="Its names; the first is the one shown."
+    )
     place: Annotated[Ref | None, To("places"), Field(description="Where it is.")] = None
-    parent: Annotated[Ref | None, To("organisations"), Field(description="The organisation it is part of, or a list's keeper.")] = None
+    parent: Annotated[
+        Ref | None, To("organisations"), Field(description="The organisation it is part of, or a list's keeper.")
+    ] = None
     founded: Annotated[DateIn | None, Field(description="When it came to be.")] = None
     dissolved: Annotated[DateIn | None, Field(description="When it ceased to be.")] = None
 

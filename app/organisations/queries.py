@@ -15,14 +15,14 @@ from app.core.text import Line
 from app.organisations.models import OrganisationIn, OrganisationRead
 from app.sources.queries import cited_sources
 
-O = rows("organisations")
+ORG = rows("organisations")
 
-target(O, label("organisation_names", "organisation_id"))
+target(ORG, label("organisation_names", "organisation_id"))
 
 ORGANISATIONS = Resource(
     name="organisations",
     type="organisation",
-    table=O,
+    table=ORG,
     read=OrganisationRead,
     create=OrganisationIn,
     parts=(Part("names", rows("organisation_names"), "organisation_id", NameRead), citations("organisation_id")),
@@ -35,18 +35,18 @@ class OrganisationFilter(RecordFilter):
 
     q: Annotated[
         Line | None,
-        matches("organisation_names", "organisation_id", O.c.id),
+        matches("organisation_names", "organisation_id", ORG.c.id),
         Field(description="Words of any of its names."),
     ] = None
-    kind: Annotated[Texts, Where(lambda v: O.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
+    kind: Annotated[Texts, Where(lambda v: ORG.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
     place: Annotated[
         Keys,
-        Where(lambda v: below(O.c.place_id, "places", v), TEXTS),
+        Where(lambda v: below(ORG.c.place_id, "places", v), TEXTS),
         Field(description="In these places (id or code) or below them."),
     ] = []
     within: Annotated[
         Keys,
-        Where(lambda v: below(O.c.id, "organisations", v), TEXTS),
+        Where(lambda v: below(ORG.c.id, "organisations", v), TEXTS),
         Field(description="These organisations (id) and all that are part of them."),
     ] = []
     status: Annotated[
@@ -59,7 +59,9 @@ class OrganisationFilter(RecordFilter):
         Where(status_on("organisation_id", "organisations"), Date(), sees_used=True),
         Field(description="The day that `status` is asked for."),
     ] = None
-    source: Annotated[Keys, cited("organisation_id", "organisations"), Field(description="Cites any of these sources.")] = []
+    source: Annotated[
+        Keys, cited("organisation_id", "organisations"), Field(description="Cites any of these sources.")
+    ] = []
 
 
 class OrganisationQuery(OrganisationFilter, ListQuery):

@@ -41,7 +41,9 @@ async def replace_organisation(record_id: UUID, body: OrganisationIn, writer: Wr
     return await replace_record(ORGANISATIONS, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(OrganisationRead), response_class=Response, openapi_extra=patch_of(OrganisationIn))
+@router.patch(
+    "/{record_id}", responses=ONE(OrganisationRead), response_class=Response, openapi_extra=patch_of(OrganisationIn)
+)
 async def update_organisation(record_id: UUID, writer: WriterDep) -> Response:
     """Change an organisation by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(ORGANISATIONS, record_id, writer)

@@ -1,1 +1,1 @@
-
+"""Persons, and the part of them that is protected."""

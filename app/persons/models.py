@@ -40,7 +40,9 @@ class AffiliationRead(AffiliationFields, PartRead):
 class PersonFields(SQLModel):
     """Fields that look the same going in and coming out."""
 
-    sex: Annotated[Code | None, Field(description="male, female, other; null where no source says (vocabulary sex).")] = None
+    sex: Annotated[
+        Code | None, Field(description="male, female, other; null where no source says (vocabulary sex).")
+    ] = None
     sex_basis: Annotated[Code | None, Field(description="What it was told from (vocabulary sex_basis).")] = None
     groups: list[Code] = codes("journalist, lawyer, medic, … (vocabulary person_group).")
     summary: Annotated[Prose | None, Field(description="Who this is, in a few sentences for the public.")] = None
@@ -49,10 +51,14 @@ class PersonFields(SQLModel):
 class PersonIn(PersonFields, RecordIn):
     """A person as given; somebody whom no source names has no names."""
 
-    names: list[NameIn] = Field(default_factory=list, max_length=100, description="Spellings; the first is the one shown.")
+    names: list[NameIn] = Field(
+        default_factory=list, max_length=100, description="Spellings; the first is the one shown."
+    )
     born: Annotated[DateIn | None, Field(description="Date of birth; from an age, the interval that it leaves.")] = None
     died: Annotated[DateIn | None, Field(description="Date of death.")] = None
-    affiliations: list[AffiliationIn] = Field(default_factory=list, max_length=100, description="Organisations and roles.")
+    affiliations: list[AffiliationIn] = Field(
+        default_factory=list, max_length=100, description="Organisations and roles."
+    )
 
 
 class PersonRead(PersonFields, RecordRead):
@@ -129,7 +135,9 @@ class ProtectedFields(Input):
     health: list[Line] = Field(default_factory=list, max_length=100, description="Illnesses and injuries.")
     addresses: list[Line] = Field(default_factory=list, max_length=100, description="Where the person lives or lived.")
     contacts: list[Line] = Field(default_factory=list, max_length=100, description="Telephone, mail, messengers.")
-    documents: list[Line] = Field(default_factory=list, max_length=100, description="Numbers of passports and the like.")
+    documents: list[Line] = Field(
+        default_factory=list, max_length=100, description="Numbers of passports and the like."
+    )
     aid: list[Line] = Field(default_factory=list, max_length=100, description="Help received or given.")
     informants: list[Line] = Field(default_factory=list, max_length=100, description="Who told us.")
     note: Annotated[Prose | None, Field(description="Anything else that must stay protected.")] = None

@@ -59,7 +59,11 @@ PERSONS = Resource(
 class PersonFilter(RecordFilter):
     """Filters of persons."""
 
-    q: Annotated[Line | None, matches("person_names", "person_id", P.c.id), Field(description="Words of any spelling of the name.")] = None
+    q: Annotated[
+        Line | None,
+        matches("person_names", "person_id", P.c.id),
+        Field(description="Words of any spelling of the name."),
+    ] = None
     sex: Annotated[Texts, Where(lambda v: P.c.sex == any_(v), TEXTS), Field(description="Any of these.")] = []
     group: Annotated[
         Texts,
@@ -102,7 +106,9 @@ class PersonFilter(RecordFilter):
         Keys,
         Where(
             lambda v: exists(
-                "statuses", rows("statuses").c.person_id == P.c.id, refers(rows("statuses").c.facility_id, "organisations", v)
+                "statuses",
+                rows("statuses").c.person_id == P.c.id,
+                refers(rows("statuses").c.facility_id, "organisations", v),
             ),
             TEXTS,
         ),
@@ -111,7 +117,8 @@ class PersonFilter(RecordFilter):
     affiliation: Annotated[
         Keys,
         Where(
-            lambda v: exists("affiliations", A.c.person_id == P.c.id, below(A.c.organisation_id, "organisations", v)), TEXTS
+            lambda v: exists("affiliations", A.c.person_id == P.c.id, below(A.c.organisation_id, "organisations", v)),
+            TEXTS,
         ),
         Field(description="Affiliated with any of these organisations (id) or parts of them."),
     ] = []

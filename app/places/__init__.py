@@ -1,1 +1,1 @@
-
+"""Places, each within another."""

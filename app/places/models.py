@@ -15,7 +15,9 @@ class PlaceFields(SQLModel):
     """Fields that look the same going in and coming out."""
 
     kind: Annotated[Code, Field(description="country, region, district, city, … (vocabulary place_kind).")]
-    code: Annotated[Key | None, Field(description="ISO 3166 code or another unique code, such as BY-HM.", unique=True)] = None
+    code: Annotated[
+        Key | None, Field(description="ISO 3166 code or another unique code, such as BY-HM.", unique=True)
+    ] = None
 
 
 class PlaceIn(PlaceFields, RecordIn):

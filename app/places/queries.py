@@ -30,7 +30,9 @@ PLACES = Resource(
 class PlaceFilter(RecordFilter):
     """Filters of places."""
 
-    q: Annotated[Line | None, matches("place_names", "place_id", P.c.id), Field(description="Words of any of its names.")] = None
+    q: Annotated[
+        Line | None, matches("place_names", "place_id", P.c.id), Field(description="Words of any of its names.")
+    ] = None
     kind: Annotated[Texts, Where(lambda v: P.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
     code: Annotated[Keys, Where(lambda v: P.c.code == any_(v), TEXTS), Field(description="Any of these codes.")] = []
     within: Annotated[

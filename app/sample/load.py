@@ -1,4 +1,4 @@
-"""Loads the sample in one transaction: the records first, then their citations, since publishers and sources name each other."""
+"""Loads the sample in one transaction: records first, then what cites sources, since publishers and sources meet."""
 
 import json
 from importlib.resources import files
@@ -50,7 +50,9 @@ class _Known:
 
 async def is_empty(database: Database) -> bool:
     """Tell whether the registry holds no record at all."""
-    row = await database.row(Audience.EDITOR, "SELECT NOT EXISTS (SELECT FROM places) AND NOT EXISTS (SELECT FROM persons)")
+    row = await database.row(
+        Audience.EDITOR, "SELECT NOT EXISTS (SELECT FROM places) AND NOT EXISTS (SELECT FROM persons)"
+    )
     return bool(row[0])
 
 

@@ -1,1 +1,1 @@
-
+"""Sources: documents that support records."""

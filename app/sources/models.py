@@ -23,7 +23,9 @@ class SourceFields(SQLModel):
     language: Annotated[Language | None, Field(description="BCP 47 language it is written in.")] = None
     other_languages: list[Language] = codes("Further languages inside it (BCP 47).")
     sha256: Annotated[Sha256 | None, Field(description="SHA-256 of the copy that was read, in hexadecimal.")] = None
-    reliability: Annotated[Code | None, Field(description="How far it can be relied on (vocabulary reliability).")] = None
+    reliability: Annotated[Code | None, Field(description="How far it can be relied on (vocabulary reliability).")] = (
+        None
+    )
     note: Annotated[Prose | None, Field(description="What a reader should know about it.")] = None
 
 
@@ -31,7 +33,9 @@ class SourceIn(SourceFields, RecordIn):
     """A source as given. A source that cites another says so in its own `citations`."""
 
     publisher: Annotated[Ref | None, To("organisations"), Field(description="Who published it.")] = None
-    originator: Annotated[Ref | None, To("organisations"), Field(description="Whose facts it prints, if not the publisher's.")] = None
+    originator: Annotated[
+        Ref | None, To("organisations"), Field(description="Whose facts it prints, if not the publisher's.")
+    ] = None
     published: Annotated[DateIn | None, Field(description="When it was published.")] = None
     modified: Annotated[DateIn | None, Field(description="When it was last changed by its publisher.")] = None
     retrieved: Annotated[DateIn | None, Field(description="When it was read or saved.")] = None

@@ -72,17 +72,21 @@ class SourceFilter(DatedFilter):
         Field(description="Cited by any of these records (id)."),
     ] = []
     start: Annotated[
-        Day | None, Where(starts("sources", "published"), Date(), sees_used=True), Field(alias="from", description="Published on or after.")
+        Day | None,
+        Where(starts("sources", "published"), Date(), sees_used=True),
+        Field(alias="from", description="Published on or after."),
     ] = None
     end: Annotated[
-        Day | None, Where(ends("sources", "published"), Date(), sees_used=True), Field(alias="to", description="Published before.")
+        Day | None,
+        Where(ends("sources", "published"), Date(), sees_used=True),
+        Field(alias="to", description="Published before."),
     ] = None
     source: Annotated[Keys, cited("cited_by_id", "sources"), Field(description="Cites any of these sources.")] = []
 
 
 def _owners() -> list[Any]:
     c = rows("citations").c
-    return [c[n] for n in c.keys() if n.endswith("_id") and n != "source_id"]
+    return [column for column in c if column.name.endswith("_id") and column.name != "source_id"]
 
 
 class SourceQuery(SourceFilter, ListQuery):

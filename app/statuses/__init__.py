@@ -1,1 +1,1 @@
-
+"""Statuses: intervals of custody, recognition, listing."""

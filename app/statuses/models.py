@@ -18,7 +18,9 @@ class StatusFields(SQLModel):
 
     kind: Annotated[Code, Field(description="in_custody, political_prisoner, wanted, … (vocabulary status_kind).")]
     end_ground: Annotated[Code | None, Field(description="Why it ended (vocabulary status_end_ground).")] = None
-    criterion: Annotated[CriterionCode | None, Field(description="WGAD-I to -V, PACE-1900-A to -E (vocabulary status_criterion).")] = None
+    criterion: Annotated[
+        CriterionCode | None, Field(description="WGAD-I to -V, PACE-1900-A to -E (vocabulary status_criterion).")
+    ] = None
     note: Annotated[Prose | None, Field(description="What a reader should know about it.")] = None
 
 

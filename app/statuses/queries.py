@@ -33,7 +33,9 @@ STATUSES = Resource(
     includes={"sources": cited_sources("status_id")},
 )
 
-PERSONS.includes["statuses"] = Include(lambda: STATUSES, lambda status, person: status.c.person_id == person, rest="person")
+PERSONS.includes["statuses"] = Include(
+    lambda: STATUSES, lambda status, person: status.c.person_id == person, rest="person"
+)
 ORGANISATIONS.includes["statuses"] = Include(
     lambda: STATUSES, lambda status, organisation: status.c.organisation_id == organisation, rest="organisation"
 )
@@ -55,7 +57,9 @@ class StatusFilter(RecordFilter):
         Day | None, Where(lambda v: S.c.start_earliest < v, Date()), Field(description="Possibly begun before.")
     ] = None
     person: Annotated[
-        Keys, Where(lambda v: refers(S.c.person_id, "persons", v), TEXTS), Field(description="Of any of these persons (id).")
+        Keys,
+        Where(lambda v: refers(S.c.person_id, "persons", v), TEXTS),
+        Field(description="Of any of these persons (id)."),
     ] = []
     organisation: Annotated[
         Keys,
@@ -72,8 +76,12 @@ class StatusFilter(RecordFilter):
         Where(lambda v: refers(S.c.declared_by_id, "organisations", v), TEXTS),
         Field(description="Declared by any of these organisations (id)."),
     ] = []
-    criterion: Annotated[Keys, Where(lambda v: S.c.criterion == any_(v), TEXTS), Field(description="Any of these criteria.")] = []
-    end_ground: Annotated[Texts, Where(lambda v: S.c.end_ground == any_(v), TEXTS), Field(description="Any of these grounds.")] = []
+    criterion: Annotated[
+        Keys, Where(lambda v: S.c.criterion == any_(v), TEXTS), Field(description="Any of these criteria.")
+    ] = []
+    end_ground: Annotated[
+        Texts, Where(lambda v: S.c.end_ground == any_(v), TEXTS), Field(description="Any of these grounds.")
+    ] = []
     source: Annotated[Keys, cited("status_id", "statuses"), Field(description="Cites any of these sources.")] = []
 
 

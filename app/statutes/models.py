@@ -33,7 +33,9 @@ class StatuteFields(SQLModel):
 
     jurisdiction: Annotated[Key, Field(description="ISO 3166 code of the country, or the name of a treaty body.")]
     code: Annotated[Key, Field(description="Short name of the law, such as CC or AC.")]
-    article: Annotated[Key | None, Field(description="Article number as printed; 361-1 is an article, not a part.")] = None
+    article: Annotated[Key | None, Field(description="Article number as printed; 361-1 is an article, not a part.")] = (
+        None
+    )
     part: Annotated[Key | None, Field(description="Part of the article.")] = None
     nature: Annotated[Code | None, Field(description="criminal, administrative, … (vocabulary statute_nature).")] = None
     note: Annotated[Prose | None, Field(description="What a reader should know about it.")] = None

@@ -37,7 +37,9 @@ class StatuteFilter(RecordFilter):
     q: Annotated[
         Line | None,
         Where(
-            lambda v: exists("statute_titles", T.c.statute_id == S.c.id, func.strpos(func.lower(T.c.text), func.lower(v)) > 0),
+            lambda v: exists(
+                "statute_titles", T.c.statute_id == S.c.id, func.strpos(func.lower(T.c.text), func.lower(v)) > 0
+            ),
             T.c.text.type,
         ),
         Field(description="Part of any of its titles."),
@@ -45,14 +47,22 @@ class StatuteFilter(RecordFilter):
     statute: Annotated[
         Keys,
         Where(lambda v: under_statute(S.c.id, v), TEXTS),
-        Field(description="These (id or key) and what rolls up to them: BY-CC-342 has its parts, BY-CC the whole code."),
+        Field(
+            description="These (id or key) and what rolls up to them: BY-CC-342 has its parts, BY-CC the whole code."
+        ),
     ] = []
     jurisdiction: Annotated[
         Keys, Where(lambda v: S.c.jurisdiction == any_(v), TEXTS), Field(description="Any of these jurisdictions.")
     ] = []
-    code: Annotated[Keys, Where(lambda v: S.c.code == any_(v), TEXTS), Field(description="Any of these codes of law.")] = []
-    article: Annotated[Keys, Where(lambda v: S.c.article == any_(v), TEXTS), Field(description="Any of these articles.")] = []
-    nature: Annotated[Texts, Where(lambda v: S.c.nature == any_(v), TEXTS), Field(description="Any of these natures.")] = []
+    code: Annotated[
+        Keys, Where(lambda v: S.c.code == any_(v), TEXTS), Field(description="Any of these codes of law.")
+    ] = []
+    article: Annotated[
+        Keys, Where(lambda v: S.c.article == any_(v), TEXTS), Field(description="Any of these articles.")
+    ] = []
+    nature: Annotated[
+        Texts, Where(lambda v: S.c.nature == any_(v), TEXTS), Field(description="Any of these natures.")
+    ] = []
     source: Annotated[Keys, cited("statute_id", "statutes"), Field(description="Cites any of these sources.")] = []
 
 

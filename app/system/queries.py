@@ -4,9 +4,6 @@ from app.core.schema import RESOURCES
 
 AT_HEAD = "SELECT version_num FROM alembic_version"
 
-COUNTS = (
-    "SELECT json_build_object("
-    + ", ".join(f"'{name}', (SELECT count(*) FROM {name})" for name in RESOURCES)  # noqa: S608 -- our own tables
-    + ")::text"
-)
+_EACH = ", ".join(f"'{name}', (SELECT count(*) FROM {name})" for name in RESOURCES)  # noqa: S608 -- our own tables
+COUNTS = f"SELECT json_build_object({_EACH})::text"
 """How many records of each kind the caller may see; row-level security does the seeing."""

@@ -66,7 +66,9 @@ async def get_status(caller: CallerDep) -> Response:
 
 
 @router.get("/problems/{kind}", responses={200: {"model": Explained}, **problems(NotFound)})
-async def get_problem(kind: Annotated[str, Path(max_length=64, description="Last part of a problem's `type`.")]) -> Response:
+async def get_problem(
+    kind: Annotated[str, Path(max_length=64, description="Last part of a problem's `type`.")],
+) -> Response:
     """Read what a kind of problem means."""
     found: type[Problem] | None = next((k for k in KINDS if k.slug == kind), None)
     if found is None:

@@ -1,1 +1,1 @@
-
+"""Vocabularies: code lists as data."""

@@ -64,7 +64,9 @@ def _answer(caller: CallerDep, text: str) -> Response:
     return conditional(caller.request, body, etag_of(body))
 
 
-@router.get("/vocabularies", responses={200: {"model": Vocabularies}, **NOT_MODIFIED, **problems()}, response_class=Response)
+@router.get(
+    "/vocabularies", responses={200: {"model": Vocabularies}, **NOT_MODIFIED, **problems()}, response_class=Response
+)
 async def list_vocabularies(caller: CallerDep) -> Response:
     """Read all code lists with their labels in English, Belarusian and Russian."""
     row = await caller.database.row(caller.audience, queries.ALL)
@@ -76,7 +78,9 @@ async def list_vocabularies(caller: CallerDep) -> Response:
     responses={200: {"model": VocabularyRead}, **NOT_MODIFIED, **problems(NotFound)},
     response_class=Response,
 )
-async def get_vocabulary(name: Annotated[Code, Path(description="Name of the vocabulary.")], caller: CallerDep) -> Response:
+async def get_vocabulary(
+    name: Annotated[Code, Path(description="Name of the vocabulary.")], caller: CallerDep
+) -> Response:
     """Read one code list."""
     row = await caller.database.row(caller.audience, queries.ONE, name)
     if row is None:

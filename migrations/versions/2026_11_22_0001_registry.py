@@ -4,6 +4,7 @@ Everything below is frozen: it says what this revision made, whatever the models
 """
 
 from pathlib import Path
+from typing import Any
 
 from alembic import op
 
@@ -109,7 +110,10 @@ DOCUMENTS = {
 }
 CITED_BY = {**{f"{t}_id": t for t in RECORDS.values() if t != "source"}, "cited_by_id": "source"}
 
-READERS = {"chronika_public": ("effective_level = 0", "version_public"), "chronika_partner": ("effective_level <= 1", "version_partner")}
+READERS = {
+    "chronika_public": ("effective_level = 0", "version_public"),
+    "chronika_partner": ("effective_level <= 1", "version_partner"),
+}
 WRITERS = "chronika_editor, chronika_guardian"
 API = f"{', '.join(READERS)}, {WRITERS}"
 DATABASE_KEEPS = ("effective_level", "version", "version_partner", "version_public", "created_at", "updated_at")
@@ -117,7 +121,7 @@ DATABASE_KEEPS = ("effective_level", "version", "version_partner", "version_publ
 
 def run(sql: str) -> None:
     """Run a script of several statements as it is; the driver's prepared statements take only one."""
-    connection = op.get_bind().connection.dbapi_connection
+    connection: Any = op.get_bind().connection.dbapi_connection
     connection.run_async(lambda driver: driver.execute(sql))
 
 
@@ -147,7 +151,7 @@ CREATE FUNCTION {table}_level() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINE
 DECLARE found smallint;
 BEGIN
     NEW.effective_level := NEW.level;
-    {chr(10).join('    ' + s for s in steps).strip()}
+    {chr(10).join("    " + s for s in steps).strip()}
     RETURN NEW;
 END $$;
 CREATE TRIGGER level BEFORE INSERT OR UPDATE OF {columns} ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_level();
@@ -175,7 +179,7 @@ def spread_function(table: str) -> str:
     return f"""
 CREATE FUNCTION {table}_spread() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    {chr(10).join('    ' + s for s in steps).strip()}
+    {chr(10).join("    " + s for s in steps).strip()}
     RETURN NULL;
 END $$;
 CREATE TRIGGER spread AFTER UPDATE ON {table} FOR EACH ROW
@@ -220,7 +224,7 @@ CREATE FUNCTION {table}_written() RETURNS trigger LANGUAGE plpgsql SECURITY DEFI
 DECLARE owner record;
 BEGIN
     IF TG_OP = 'UPDATE' AND OLD IS NOT DISTINCT FROM NEW THEN RETURN NULL; END IF;
-    {chr(10).join('    ' + s for s in steps).strip()}
+    {chr(10).join("    " + s for s in steps).strip()}
     RETURN NULL;
 END $$;
 CREATE TRIGGER written AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_written();
@@ -253,7 +257,9 @@ def close_function() -> str:
     Each audience has a version of its own, which moves only when what that audience may see has changed; so an edit
     to a hidden citation of a public person moves no number that the public can read.
     """
-    documents = "\n".join(f"        WHEN '{kind}' THEN ({document_sql(table, kind)})" for table, kind in RECORDS.items())
+    documents = "\n".join(
+        f"        WHEN '{kind}' THEN ({document_sql(table, kind)})" for table, kind in RECORDS.items()
+    )
     counters = "\n".join(
         f"        WHEN '{kind}' THEN UPDATE {table} SET version = version + 1, version_partner = version_partner + partner_moved, "
         f"version_public = version_public + public_moved, updated_at = now() WHERE id = c.record_id RETURNING version INTO counted;"
@@ -356,16 +362,32 @@ def owner_policy(table: str) -> str:
 
 def other_access() -> str:
     """Return the policies and grants of the tables without levels."""
-    tables = ("vocabularies", "vocabulary_terms", "rates", "keys", "tombstones", "changes", "idempotency_keys", "protected_reads", "persons_private", "alembic_version")
+    tables = (
+        "vocabularies",
+        "vocabulary_terms",
+        "rates",
+        "keys",
+        "tombstones",
+        "changes",
+        "idempotency_keys",
+        "protected_reads",
+        "persons_private",
+        "alembic_version",
+    )
     sql = "".join(
-        f"ALTER TABLE {t} ENABLE ROW LEVEL SECURITY; ALTER TABLE {t} FORCE ROW LEVEL SECURITY;\n{owner_policy(t)}" for t in tables
+        f"ALTER TABLE {t} ENABLE ROW LEVEL SECURITY; ALTER TABLE {t} FORCE ROW LEVEL SECURITY;\n{owner_policy(t)}"
+        for t in tables
     )
     for table in ("vocabularies", "vocabulary_terms", "rates", "alembic_version"):
-        sql += f"CREATE POLICY everyone ON {table} FOR SELECT TO {API} USING (true);\nGRANT SELECT ON {table} TO {API};\n"
+        sql += (
+            f"CREATE POLICY everyone ON {table} FOR SELECT TO {API} USING (true);\nGRANT SELECT ON {table} TO {API};\n"
+        )
     for role, (condition, _) in READERS.items():
         sql += f"CREATE POLICY {role}_reads ON tombstones FOR SELECT TO {role} USING ({condition});\n"
         sql += f"GRANT SELECT (id, record_type, merged_into) ON tombstones TO {role};\n"
-    return sql + f"""
+    return (
+        sql
+        + f"""
 CREATE POLICY editors ON tombstones FOR SELECT TO {WRITERS} USING (effective_level <= 2);
 GRANT SELECT ON tombstones TO {WRITERS};
 CREATE POLICY editors ON changes FOR SELECT TO {WRITERS} USING (closed);
@@ -381,6 +403,7 @@ GRANT EXECUTE ON FUNCTION key_lookup(varchar) TO chronika_auth;
 GRANT EXECUTE ON FUNCTION level_name(smallint), changed_fields(jsonb, jsonb), found_record(varchar, uuid),
     found_key(varchar, varchar), found_origin(varchar, varchar, varchar) TO {WRITERS};
 """
+    )
 
 
 def upgrade() -> None:
@@ -399,7 +422,19 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove everything but Alembic's own table."""
-    tables = [*PARTS, *RECORDS, "persons_private", "vocabulary_terms", "vocabularies", "rates", "keys", "tombstones", "changes", "idempotency_keys", "protected_reads"]
+    tables = [
+        *PARTS,
+        *RECORDS,
+        "persons_private",
+        "vocabulary_terms",
+        "vocabularies",
+        "rates",
+        "keys",
+        "tombstones",
+        "changes",
+        "idempotency_keys",
+        "protected_reads",
+    ]
     run(f"DROP TABLE {', '.join(tables)} CASCADE")
     run(
         "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_proc p WHERE pronamespace = 'public'::regnamespace "
