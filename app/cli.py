@@ -91,7 +91,7 @@ def serve(
     settings = get_settings()
     host, port, workers = host or settings.host, settings.port if port is None else port, workers or settings.workers
     with served_database(settings) as url:
-        if not (settings.database_url and asyncio.run(schema.is_at_head(url))):
+        if not (settings.database_url and asyncio.run(schema.is_at_head(url, secret_bytes(settings)))):
             schema.upgrade(url, secret_bytes(settings))
         if demo:
             asyncio.run(_load_demo(url, settings))
@@ -159,8 +159,9 @@ def downgrade(
 @db.command("check")
 def check() -> None:
     """Tell whether the database is at head and is what this version of the program expects."""
-    with served_database(get_settings()) as url:
-        if not asyncio.run(schema.is_at_head(url)):
+    settings = get_settings()
+    with served_database(settings) as url:
+        if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
             msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
             raise SchemaError(msg)
         schema.check(url)

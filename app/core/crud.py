@@ -298,11 +298,19 @@ async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> 
     return await _once(resource, given, writer, key)
 
 
+FORGET_OLD_KEYS = """
+DELETE FROM idempotency_keys WHERE (holder, key) IN (
+    SELECT holder, key FROM idempotency_keys WHERE created_at < now() - interval '72 hours'
+     ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED)
+"""
+
+
 async def _once(resource: Resource, given: RecordIn, writer: Writer, key: str) -> Response:
     """Run a POST once for a key: the row is taken first, so that concurrent repeats wait for it and then replay it."""
     transaction, request = writer.transaction, writer.caller.request
     holder = writer.caller.key.id if writer.caller.key else ""
     body = await request.body()
+    await transaction.fetch(FORGET_OLD_KEYS)
     taken = await transaction.row(
         "INSERT INTO idempotency_keys (holder, key, request) "
         "VALUES ($1, $2, sha256(convert_to($3, 'UTF8') || $4)) ON CONFLICT DO NOTHING RETURNING holder",

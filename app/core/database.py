@@ -4,7 +4,7 @@ Nothing here sets visibility: the login role does, through row-level security. A
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ CONSTRAINTS: dict[str, str] = {
 class Transaction:
     """The one transaction of a writing request: begun at its first statement, ended by the route, never by a verb."""
 
-    def __init__(self, pool: Callable[[], asyncpg.Pool]) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         """Remember where to begin; nothing is opened yet."""
         self._pool = pool
         self._connection: asyncpg.pool.PoolConnectionProxy | None = None
@@ -95,7 +95,7 @@ class Transaction:
 
     async def _begun(self) -> Any:
         if self._connection is None:
-            self._connection = await self._pool().acquire(timeout=WAIT_S)
+            self._connection = await self._pool.acquire(timeout=WAIT_S)
             self._transaction = self._connection.transaction()
             await self._transaction.start()
             await self._connection.execute("SELECT set_config('chronika.actor', $1, true)", self.actor or "")
@@ -128,7 +128,7 @@ class Transaction:
                 await (self._transaction.commit() if commit else self._transaction.rollback())
         finally:
             connection, self._connection, self._transaction = self._connection, None, None
-            await self._pool().release(connection)
+            await self._pool.release(connection)
 
 
 class Database:
@@ -140,29 +140,34 @@ class Database:
         self.secret = secret
         self._size = pool_size
         self._pools: dict[str, asyncpg.Pool] = {}
+        self._opening = asyncio.Lock()
 
-    def pool(self, audience: Audience | str) -> asyncpg.Pool:
+    async def pool(self, audience: Audience | str) -> asyncpg.Pool:
         """Return the pool of an audience, made at its first use."""
         name = str(audience)
-        if name not in self._pools:
-            role = f"chronika_{name}"
-            url = self._url.set(username=role, password=role_password(self.secret, role))
-            self._pools[name] = asyncpg.create_pool(
-                url.render_as_string(hide_password=False),
-                min_size=0,
-                max_size=self._size,
-                timeout=WAIT_S,
-                # Every statement outside a transaction is its own, and nothing changes the session: there is nothing
-                # to reset, and not resetting saves each read a round trip.
-                reset=_nothing,
-                server_settings={"application_name": "chronika", "jit": "off"},
-            )
+        if (found := self._pools.get(name)) is not None:
+            return found
+        async with self._opening:
+            if name not in self._pools:
+                self._pools[name] = await self._open(f"chronika_{name}")
         return self._pools[name]
+
+    async def _open(self, role: str) -> asyncpg.Pool:
+        url = self._url.set(username=role, password=role_password(self.secret, role))
+        return await asyncpg.create_pool(
+            url.render_as_string(hide_password=False),
+            min_size=0,
+            max_size=self._size,
+            timeout=WAIT_S,
+            # Every statement outside a transaction is its own, and nothing changes the session: there is nothing
+            # to reset, and not resetting saves each read a round trip.
+            reset=_nothing,
+            server_settings={"application_name": "chronika", "jit": "off"},
+        )
 
     @asynccontextmanager
     async def _connection(self, audience: Audience | str) -> AsyncIterator[Any]:
-        pool = self.pool(audience)
-        await pool  # the first use opens it; later it is a no-op
+        pool = await self.pool(audience)
         async with pool.acquire(timeout=WAIT_S) as connection:
             yield connection
 
@@ -179,9 +184,7 @@ class Database:
 
     async def transaction(self, audience: Audience) -> Transaction:
         """Return a transaction on the audience's pool; it begins at its first statement."""
-        pool = self.pool(audience)
-        await pool
-        return Transaction(lambda: pool)
+        return Transaction(await self.pool(audience))
 
     async def close(self) -> None:
         """Close all pools, waiting a moment for what is still running."""

@@ -102,7 +102,8 @@ async def _make_roles(url: str, secret: bytes) -> None:
             }
             if "chronika_owner" not in known:
                 await connection.execute("CREATE ROLE chronika_owner NOLOGIN")
-            await connection.execute("GRANT chronika_owner TO CURRENT_USER WITH SET TRUE, INHERIT TRUE")
+            if await connection.fetchval("SELECT current_user") != "chronika_owner":
+                await connection.execute("GRANT chronika_owner TO CURRENT_USER WITH SET TRUE, INHERIT TRUE")
             for role, limits in ROLES.items():
                 if role not in known:
                     await connection.execute(f"CREATE ROLE {role} LOGIN NOINHERIT")
@@ -164,12 +165,17 @@ def _alembic(run: Any, url: str, *arguments: str) -> None:
         raise SchemaError(str(error)) from None
 
 
-async def is_at_head(url: str) -> bool:
-    """Tell whether the database is at head already, so that serving needs no owner."""
-    connection = await connect_owner(url)
+async def is_at_head(url: str, secret: bytes) -> bool:
+    """Tell whether the database is at head already; asked as the public's login, so that serving needs no owner."""
+    role = "chronika_public"
+    dsn = make_url(url).set(drivername="postgresql", username=role, password=role_password(secret, role))
+    try:
+        connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False  # the owner's connection will tell what is wrong
     try:
         return bool(await connection.fetchval("SELECT version_num = $1 FROM alembic_version", head()))
-    except asyncpg.UndefinedTableError:
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         return False
     finally:
         await connection.close()
