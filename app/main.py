@@ -15,6 +15,7 @@ from app.core.database import Database
 from app.core.http import Problems, add_problem_handlers
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
+from app.events.routes import timelines
 from app.explorer.routes import router as explorer
 from app.figures.routes import router as figures
 from app.organisations.routes import router as organisations
@@ -55,12 +56,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # the operationId is the function's name
         separate_input_output_schemas=False,
     )
     app.state.settings = settings
     app.state.database = database
     for router in (
         persons,
+        timelines,
         cases,
         case_parts,
         statutes,

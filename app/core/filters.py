@@ -143,8 +143,11 @@ def under_statute(column: SQL, value: SQL) -> SQL:
 
 
 def exists(table: str | FromClause, *on: SQL) -> SQL:
-    """Condition that a row of `table` meets all of `on`."""
-    return select(1).select_from(rows(table) if isinstance(table, str) else table).where(*on).exists()
+    """Condition that a row of `table` meets all of `on`; whatever else `on` names is the enclosing statement's."""
+    row = rows(table) if isinstance(table, str) else table
+    # By itself SQLAlchemy takes only the nearest enclosing statement's tables for granted; an exists within an exists
+    # would then quietly bring a second copy of the outermost table, and be true for every row.
+    return select(1).select_from(row).where(*on).correlate_except(*row._from_objects).exists()  # noqa: SLF001
 
 
 def holds(column: SQL, value: SQL) -> SQL:

@@ -59,9 +59,9 @@ def matches(table: str, owner: str, record: SQL) -> Where:
     """Filter by `q`: every word of it is part of some name of the record, in any case of letters."""
 
     def condition(value: SQL) -> SQL:
-        words = func.unnest(func.string_to_array(func.lower(value), " ")).column_valued("word")
+        words = func.unnest(func.string_to_array(func.lower(value), " ")).table_valued("word").render_derived()
         name = rows(table).alias()
-        said = exists(name, name.c[owner] == record, func.strpos(func.lower(name.c.text), words) > 0)
-        return ~select(words).where(~said).exists()
+        said = exists(name, name.c[owner] == record, func.strpos(func.lower(name.c.text), words.c.word) > 0)
+        return ~exists(words, ~said)
 
     return Where(condition, Text())

@@ -65,16 +65,19 @@ class Ref(BaseModel):
                 short,
                 {
                     "type": "object",
-                    "properties": {"origin": short, "origin_id": short},
+                    "properties": {
+                        "origin": short | {"description": "Installation that made the record."},
+                        "origin_id": short | {"description": "Its id there."},
+                    },
                     "required": ["origin", "origin_id"],
                     "additionalProperties": False,
                 },
                 {
                     "type": "object",
                     "properties": {
-                        "id": {"type": "string", "format": "uuid"},
-                        "label": {"type": ["string", "null"]},
-                        "key": {"type": ["string", "null"]},
+                        "id": {"type": "string", "format": "uuid", "description": "Id of the record."},
+                        "label": {"type": ["string", "null"], "description": "Passed over: what it was answered as."},
+                        "key": {"type": ["string", "null"], "description": "Passed over: `id` decides."},
                     },
                     "required": ["id"],
                     "additionalProperties": False,

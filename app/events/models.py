@@ -9,14 +9,20 @@ from sqlmodel import Field, SQLModel
 from app.core.edtf import DateIn, EdtfDate
 from app.core.records import PartIn, PartRead, PartRow, Record, RecordIn, RecordRead, codes, link
 from app.core.refs import Ref, Reference, To
-from app.core.text import Code, Count, Line, Prose
+from app.core.text import Code, Count, Line, Prose, Unit
 
 
 class ParticipantFields(SQLModel):
     """Fields of a participant that look the same going in and coming out."""
 
     role: Annotated[Code, Field(description="victim, judge, deciding_body, … (vocabulary participant_role).")]
-    count: Annotated[Count | None, Field(description="How many people, when nobody is named.")] = None
+    count: Annotated[Count | None, Field(description="How many, when nobody is named.")] = None
+    unit: Annotated[
+        Unit | None,
+        Field(
+            description="What is counted; null means persons, and nothing else is ever added to them (vocabulary unit)."
+        ),
+    ] = None
     qualifier: Annotated[Code | None, Field(description="exact, at_least, more_than, … (vocabulary qualifier).")] = None
     label: Annotated[Line | None, Field(description="Who the counted people are, or how this one was described.")] = (
         None

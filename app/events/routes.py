@@ -1,4 +1,4 @@
-"""Routes of events."""
+"""Routes of events, and of the timeline that they make of a person's life."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,14 +7,17 @@ from fastapi import APIRouter, Query, Response
 
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
+from app.core.errors import Gone, NotFound
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CREATED, DELETED, HISTORY, LIST, MERGED, NOT_MODIFIED, ONE, WRITTEN, patch_of, problems
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.events.models import EventIn, EventRead
 from app.events.queries import EVENTS, EventQuery
+from app.events.timeline import Timeline, get_timeline
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=Route)
+timelines = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
 
 
 @router.get("", responses=LIST(EventRead), response_class=Response)
@@ -57,3 +60,13 @@ async def delete_event(record_id: UUID, writer: WriterDep) -> Response:
 async def get_event_history(record_id: UUID, caller: EditorDep) -> Response:
     """Read who changed what and when, newest first; for editors."""
     return await get_history(EVENTS, record_id, caller)
+
+
+@timelines.get(
+    "/{record_id}/timeline",
+    responses={200: {"model": Timeline}, **NOT_MODIFIED, **MERGED, **problems(NotFound, Gone)},
+    response_class=Response,
+)
+async def get_person_timeline(record_id: UUID, caller: CallerDep) -> Response:
+    """Read a person's events, cases and statuses in the order of their dates."""
+    return await get_timeline(record_id, caller)
