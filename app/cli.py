@@ -4,26 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated
 
 import typer
-import uvicorn
-from rich.console import Console
-from rich.table import Table
 
 from app import __version__
-from app.core import keys as key_store
-from app.core import schema
-from app.core.access import ROLES
-from app.core.database import Database
-from app.core.embedded import EmbeddedServerError, embedded_server
-from app.core.keys import KeysError
-from app.core.schema import SchemaError
-from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
-from app.sample import load as sample
+from app.core.settings import Settings, get_settings, secret_bytes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,19 +26,27 @@ db = typer.Typer(no_args_is_help=True, help="Migrate the database: up, down, or 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of partners, editors and guardians.")
 app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
-out = Console()
-
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError)
-"""Errors whose one line is all that a person needs."""
 
 
 def main() -> None:
     """Run the command line; what is known to go wrong is one line and exit code 1."""
     try:
         app()
-    except KNOWN as error:
+    except Exception as error:
+        if not isinstance(error, _known()):
+            raise
         typer.echo(f"chronika: {error}", err=True)
         sys.exit(1)
+
+
+def _known() -> tuple[type[Exception], ...]:
+    """Return the errors whose one line is all that a person needs."""
+    from app.core.embedded import EmbeddedServerError
+    from app.core.keys import KeysError
+    from app.core.schema import SchemaError
+    from app.core.settings import SettingsError
+
+    return SettingsError, SchemaError, EmbeddedServerError, KeysError
 
 
 @contextmanager
@@ -57,6 +55,8 @@ def served_database(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
+    from app.core.embedded import embedded_server
+
     # Turned into an ordinary exit, so that the server is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with embedded_server(settings.data_dir, secret_bytes(settings)) as url:
@@ -88,6 +88,10 @@ def serve(
     ] = False,
 ) -> None:
     """Migrate to head and serve. Without CHRONIKA_DATABASE_URL: on an embedded PostgreSQL in CHRONIKA_DATA_DIR."""
+    import uvicorn
+
+    from app.core import schema
+
     settings = get_settings()
     host, port, workers = host or settings.host, settings.port if port is None else port, workers or settings.workers
     with served_database(settings) as url:
@@ -102,6 +106,8 @@ def serve(
         # The workers are processes of their own and read their settings anew.
         os.environ["CHRONIKA_DATABASE_URL"] = url
         os.environ["CHRONIKA_SECRET"] = secret_bytes(settings).decode()
+        if settings.metrics and workers > 1:  # so that each worker answers for all of them
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="chronika-metrics-"))
         get_settings.cache_clear()
         uvicorn.run(
             "app.main:create_app",
@@ -117,6 +123,11 @@ def serve(
 
 
 async def _load_demo(url: str, settings: Settings) -> None:
+    from app.core import keys as key_store
+    from app.core.access import ROLES
+    from app.core.database import Database
+    from app.sample import load as sample
+
     database = Database(url, secret_bytes(settings), pool_size=1)
     try:
         if not await sample.is_empty(database):
@@ -137,6 +148,8 @@ async def _load_demo(url: str, settings: Settings) -> None:
 @db.command("upgrade", epilog="Example: `CHRONIKA_DATABASE_URL=postgresql://owner:…@db/chronika chronika db upgrade`")
 def upgrade() -> None:
     """Make the login roles, migrate to head, load the vocabularies. Running it again changes nothing."""
+    from app.core import schema
+
     settings = get_settings()
     with served_database(settings) as url:
         schema.upgrade(url, secret_bytes(settings))
@@ -151,19 +164,24 @@ def downgrade(
     """Go back to an earlier revision. What only the later ones can hold is lost."""
     if not yes:
         typer.confirm("Going back may delete records. Go on?", abort=True)
+    from app.core import schema
+
     with served_database(get_settings()) as url:
         schema.downgrade(url, revision)
     typer.echo(f"The database is at revision {revision}.")
 
 
-@db.command("check")
+@db.command("check", epilog="Example: `chronika db check && chronika serve`")
 def check() -> None:
     """Tell whether the database is at head and is what this version of the program expects."""
+    from app.core import schema
+
     settings = get_settings()
     with served_database(settings) as url:
+        asyncio.run(schema.reach(url))
         if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
             msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
-            raise SchemaError(msg)
+            raise schema.SchemaError(msg)
         schema.check(url)
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
 
@@ -186,25 +204,34 @@ def create_key(
     origin: Annotated[str | None, typer.Option(help="Origin it writes for; this installation's unless said.")] = None,
 ) -> None:
     """Make a key and print it, this once. For rotation make the new one, hand it over, then revoke the old one."""
+    from app.core import keys as key_store
+
     settings = get_settings()
     with served_database(settings) as url:
         typer.echo(asyncio.run(key_store.create(url, name, role, origin or settings.origin, _days(expires))))
 
 
-@keys.command("list")
+@keys.command("list", epilog="Example: `chronika keys list`")
 def list_keys() -> None:
     """List all keys: never the keys themselves, which nobody has kept."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.core import keys as key_store
+
     with served_database(get_settings()) as url:
         found = asyncio.run(key_store.list_all(url))
     table = Table("id", "name", "role", "origin", "expires", "state")
     for key in found:
         table.add_row(key["id"], key["name"], key["role"], key["origin"], f"{key['expires_at']:%Y-%m-%d}", key["state"])
-    out.print(table)
+    Console().print(table)
 
 
 @keys.command("revoke", epilog="Example: `chronika keys revoke 4f1a09c2be`")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
     """Revoke a key; it holds from the next request on, in every worker."""
+    from app.core import keys as key_store
+
     with served_database(get_settings()) as url:
         asyncio.run(key_store.revoke(url, key_id))
     typer.echo(f"Key {key_id} is revoked.")

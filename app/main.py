@@ -13,6 +13,7 @@ from app.cases.routes import router as cases
 from app.core import openapi
 from app.core.database import Database
 from app.core.http import Problems, add_problem_handlers
+from app.core.metrics import Metrics
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
@@ -90,4 +91,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
         expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
     )
+    if settings.metrics:
+        app.add_middleware(Metrics)
     return app

@@ -5,13 +5,15 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import Computed, Numeric, String
+from pydantic import StrictBool
+from sqlalchemy import Computed, Date, Numeric, String
 from sqlmodel import Field, SQLModel
 
 from app.core.edtf import DateIn, EdtfDate
+from app.core.filters import Day
 from app.core.records import PartIn, PartRead, PartRow, Record, RecordIn, RecordRead, codes, link
 from app.core.refs import Ref, Reference, To
-from app.core.text import Amount, Code, Count, Line, Prose, Unit
+from app.core.text import Amount, Code, Count, Length, Line, Number, Prose, Unit
 
 Tristate = Literal["yes", "no", "unknown"]
 
@@ -31,7 +33,10 @@ class ChargeFields(GroupFields):
     reason: Annotated[Code | None, Field(description="Why dropped or changed (vocabulary charge_reason).")] = None
     stage: Annotated[Code | None, Field(description="Stage of the case at that time (vocabulary case_stage).")] = None
     counts: Annotated[Count | None, Field(description="How many counts or unnamed articles this stands for.")] = None
-    some_only: bool = Field(
+    counts_qualifier: Annotated[
+        Code | None, Field(description="How exact `counts` is: exact, at_least, … (vocabulary qualifier).")
+    ] = None
+    some_only: StrictBool = Field(
         default=False,
         description="True when only some of the counted people were charged, nobody says how many.",
         sa_column_kwargs={"server_default": "false"},
@@ -73,22 +78,46 @@ class ComponentFields(SQLModel):
     """One component of a sentence. Length as printed; all three empty means that it is not known."""
 
     kind: Annotated[Code, Field(description="imprisonment, fine, administrative_arrest, … (vocabulary sentence_kind).")]
-    years: Annotated[Decimal | None, Field(ge=0, le=1000, description="Years as printed.", sa_type=Numeric(7, 3))] = (
-        None
-    )
-    months: Annotated[
-        Decimal | None, Field(ge=0, le=12000, description="Months as printed.", sa_type=Numeric(8, 3))
+    years: Annotated[
+        Length | None,
+        Field(
+            ge=0,
+            le=1000,
+            schema_extra={"json_schema_extra": {"maximum": 1000}},
+            description="Years as printed.",
+            sa_type=Numeric(7, 3),
+        ),
     ] = None
-    days: Annotated[Decimal | None, Field(ge=0, le=1000000, description="Days as printed.", sa_type=Numeric(10, 3))] = (
-        None
-    )
+    months: Annotated[
+        Length | None,
+        Field(
+            ge=0,
+            le=12000,
+            schema_extra={"json_schema_extra": {"maximum": 12000}},
+            description="Months as printed.",
+            sa_type=Numeric(8, 3),
+        ),
+    ] = None
+    days: Annotated[
+        Length | None,
+        Field(
+            ge=0,
+            le=1000000,
+            schema_extra={"json_schema_extra": {"maximum": 1000000}},
+            description="Days as printed.",
+            sa_type=Numeric(10, 3),
+        ),
+    ] = None
     amount: Annotated[Amount | None, Field(description="Amount of a fine, as printed.", sa_type=Numeric(18, 4))] = None
     unit: Annotated[Unit | None, Field(description="base_value or an ISO 4217 currency.")] = None
     converted_amount: Annotated[
         Amount | None, Field(description="The same amount as the source converts it.", sa_type=Numeric(18, 4))
     ] = None
     converted_unit: Annotated[Unit | None, Field(description="Currency of the source's conversion.")] = None
-    served: bool | None = Field(default=None, description="Whether it has been served in full.")
+    converted_on: Annotated[
+        Day | None, Field(description="Day of the exchange rate of that conversion.", sa_type=Date)
+    ] = None
+    served: StrictBool | None = Field(default=None, description="Whether it has been served in full.")
 
 
 class ComponentIn(ComponentFields, PartIn):
@@ -100,7 +129,7 @@ class ComponentIn(ComponentFields, PartIn):
 class ComponentRead(ComponentFields, PartRead):
     """A component as answered."""
 
-    normal_days: Decimal | None = Field(
+    normal_days: Number | None = Field(
         description="Length in days: a year is 365.25 and a month 30.4375; null if unknown."
     )
 
@@ -144,7 +173,9 @@ class CaseFields(GroupFields):
         sa_type=String,
         sa_column_kwargs={"server_default": "unknown"},
     )
-    closed_hearing: bool | None = Field(default=None, description="Whether the public was shut out; null if unknown.")
+    closed_hearing: StrictBool | None = Field(
+        default=None, description="Whether the public was shut out; null if unknown."
+    )
     stage: Annotated[Code | None, Field(description="How far it has come (vocabulary case_stage).")] = None
     result: Annotated[
         Code | None, Field(description="What a higher or later instance decided (vocabulary case_result).")

@@ -10,7 +10,7 @@ from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery, ChargeQuery,
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 
@@ -42,7 +42,7 @@ async def replace_case(record_id: UUID, body: CaseIn, writer: WriterDep) -> Resp
     return await replace_record(CASES, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(CaseRead), response_class=Response, openapi_extra=patch_of(CaseIn))
+@router.patch("/{record_id}", responses=CHANGED(CaseRead), response_class=Response, openapi_extra=patch_of(CaseIn))
 async def update_case(record_id: UUID, writer: WriterDep) -> Response:
     """Change a case by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(CASES, record_id, writer)

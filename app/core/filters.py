@@ -1,12 +1,14 @@
 """Filters that know their WHERE: declared once per resource, used by its list, its export and its statistics alike."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Table, Text, any_, bindparam, cast, func, or_, select
 from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
@@ -40,10 +42,16 @@ class Filter(BaseModel):
 
     def used(self) -> frozenset[str]:
         """Name the filters in use; `date_match` counts with its value, since it changes the SQL."""
-        fields = type(self).model_fields
-        names = {n for n, info in fields.items() if _where(info.metadata) and getattr(self, n) not in (None, [])}
+        names = {n for n in self.wheres() if getattr(self, n) not in (None, [])}
         match = getattr(self, "date_match", None)
         return frozenset(names | ({f"date_match={match}"} if match else set()))
+
+    @classmethod
+    @cache
+    def wheres(cls) -> dict[str, Where]:
+        """Return the fields that are filters, each with its condition."""
+        found = {n: [m for m in info.metadata if isinstance(m, Where)] for n, info in cls.model_fields.items()}
+        return {n: marks[0] for n, marks in found.items() if marks}
 
     @classmethod
     @cache
@@ -51,7 +59,8 @@ class Filter(BaseModel):
         """Return the conditions of these filters, each over a bind parameter of the filter's name."""
         found = []
         for name in sorted(used):
-            if "=" not in name and (where := _where(cls.model_fields[name].metadata)):
+            if "=" not in name:
+                where = cls.wheres()[name]
                 value = bindparam(name, type_=where.type_)
                 found.append(where.condition(value, used) if where.sees_used else where.condition(value))
         return tuple(found)
@@ -59,10 +68,6 @@ class Filter(BaseModel):
     def values(self) -> dict[str, Any]:
         """Return the value of each filter in use, as PostgreSQL takes it."""
         return {n: _plain(getattr(self, n)) for n in self.used() if "=" not in n}
-
-
-def _where(metadata: list[Any]) -> Where | None:
-    return next((m for m in metadata if isinstance(m, Where)), None)
 
 
 def _plain(value: Any) -> Any:
@@ -197,4 +202,14 @@ Keys = list[Line]
 Texts = list[Code]
 """Codes; any of them."""
 
-Day = date
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _day(value: object) -> object:
+    """Refuse what pydantic would also read as a day: a number of seconds since 1970, or a time."""
+    if value is not None and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise PydanticCustomError("day", "must be a day such as 2024-01-31")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import errors
@@ -21,6 +22,9 @@ from app.core.errors import FieldProblem, Problem
 
 log = logging.getLogger("chronika")
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+POINTER_LENGTH = 300
+"""Longest pointer answered: it repeats the names of unknown members, which may be as long as the body."""
 MAX_BODY = 1_000_000
 MAX_DEPTH = 32
 BODY_WAIT_S = 30
@@ -193,7 +197,9 @@ def field_problems(found: Iterable[Any]) -> list[FieldProblem]:
     """Turn pydantic's errors into ours, without the submitted values and without the names of our own types."""
     listed = [
         FieldProblem(
-            pointer=_pointer(tuple(e["loc"])), code=str(e["type"]), detail=str(e["msg"]).removeprefix("Value error, ")
+            pointer=_pointer(tuple(e["loc"]))[:POINTER_LENGTH],
+            code=str(e["type"]),
+            detail=str(e["msg"]).removeprefix("Value error, "),
         )
         for e in found
     ]
@@ -210,8 +216,18 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     kinds = {k.status: k for k in reversed(errors.KINDS)}
     kind = kinds.get(error.status_code, errors.BadRequest)
-    headers = dict(error.headers or {})
-    return problem_response(request, kind(None, headers={k: v for k, v in headers.items() if k.lower() == "allow"}))
+    headers = {"Allow": ", ".join(_allowed(request))} if kind is errors.MethodNotAllowed else {}
+    return problem_response(request, kind(None, headers=headers))
+
+
+def _allowed(request: Request) -> list[str]:
+    """Name the methods that a path takes (RFC 9110, section 15.5.6); the router knows only the first route's."""
+    return [
+        method
+        for method in METHODS
+        for asked in ["GET" if method == "HEAD" else method]
+        if any(r.matches({**request.scope, "method": asked})[0] is Match.FULL for r in request.app.routes)
+    ]
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -250,6 +266,9 @@ class Problems:
         identity = given.decode() if 8 <= len(given) <= 64 and given.isalnum() else secrets.token_hex(8)  # noqa: PLR2004
         scope.setdefault("state", {})["request_id"] = identity
         started = False
+        # Whatever takes GET takes HEAD, the same but for the body (RFC 9110, section 9.3.2).
+        if head := scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
 
         async def sending(message: Message) -> None:
             nonlocal started
@@ -261,6 +280,9 @@ class Problems:
                 headers["Referrer-Policy"] = "no-referrer"
                 headers.add_vary_header("Authorization")
                 headers.add_vary_header("Accept")
+                headers.add_vary_header("Accept-Encoding")
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from app.core.access import ROLES, new_key
 from app.core.schema import connect_owner
 
@@ -16,9 +18,12 @@ async def _run(url: str, sql: str, *arguments: Any) -> list[Any]:
     try:
         await connection.execute("SET ROLE chronika_owner")
         rows: list[Any] = await connection.fetch(sql, *arguments)
-        return rows
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError):
+        msg = "the database has no place for keys, or is not its owner's; run `chronika db upgrade` first"
+        raise KeysError(msg) from None
     finally:
         await connection.close()
+    return rows
 
 
 async def create(url: str, name: str, role: str, origin: str, lifetime: timedelta) -> str:

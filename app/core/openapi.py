@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.core import errors
 from app.core.errors import FieldProblem, Problem, ProblemDetails
 from app.core.pages import Page
-from app.core.records import RecordIn
+from app.core.records import RESOURCES, RecordIn, Resource
 
 REF = "#/components/schemas/{model}"
 Responses = dict[int | str, dict[str, Any]]
@@ -52,13 +52,18 @@ def LIST(read: type[BaseModel]) -> Responses:  # noqa: N802 -- reads as a consta
 
 
 def ONE(read: type[BaseModel]) -> Responses:  # noqa: N802
-    """Answers of reading, or of changing, one record."""
+    """Answers of reading one record."""
     return {
         200: {"model": read | Trimmed, "headers": ETAG},
         **NOT_MODIFIED,
         **MERGED,
-        **problems(*CHANGING),
+        **problems(errors.NotFound, errors.Gone),
     }
+
+
+def CHANGED(read: type[BaseModel]) -> Responses:  # noqa: N802
+    """Answers of changing one record."""
+    return {200: {"model": read, "headers": ETAG}, **problems(*CHANGING)}
 
 
 def CREATED(read: type[BaseModel]) -> Responses:  # noqa: N802
@@ -79,7 +84,7 @@ class Version(BaseModel):
     """One version of a record."""
 
     version: int | None = Field(description="Version that the change made.")
-    operation: str = Field(description="create, update or delete.")
+    operation: str = Field(description="insert, update or delete.")
     at: str = Field(description="When, in UTC.")
     by: str | None = Field(description="Name of the key that made it.")
     level: str | None = Field(description="Level that the record had afterwards.")
@@ -127,6 +132,25 @@ def _name_patch(content: dict[str, Any], parts: dict[str, Any]) -> None:
         kind["schema"] = {"$ref": REF.format(model=name)}
 
 
+def _name_values(parameters: list[dict[str, Any]], resource: Resource) -> None:
+    """Say what `sort`, `include` and `fields` of this very resource can be."""
+    fields = sorted(i.alias or n for n, i in resource.read.model_fields.items())
+    known = {
+        "sort": (sorted({*resource.sorts, "id"}), r"^-?(?:{0})(?:,-?(?:{0})){{0,2}}$"),
+        "include": (sorted({*resource.includes, "citations"}), "^(?:{0})(?:,(?:{0}))*$"),
+        "fields": (fields, "^(?:{0})(?:,(?:{0}))*$"),
+    }
+    for parameter in parameters:
+        if parameter["name"] in known:
+            values, pattern = known[parameter["name"]]
+            parameter["description"] += f" Known here: {', '.join(values)}."
+            parameter["schema"]["anyOf"][0]["pattern"] = pattern.format("|".join(values))
+
+
+HEADERS = {"Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}}
+"""Headers whose form is checked; of a list of entity tags, those that are not ours just do not match."""
+
+
 def _headers(method: str, path: str) -> list[dict[str, Any]]:
     """Name the request headers that mean something to an operation."""
     names: list[tuple[str, str]] = []
@@ -140,7 +164,7 @@ def _headers(method: str, path: str) -> list[dict[str, Any]]:
     if method == "post":
         names.append(("Idempotency-Key", "Any string of the client's; a repeat within 72 hours gets the first answer."))
     return [
-        {"name": n, "in": "header", "required": False, "description": d, "schema": {"type": "string", "maxLength": 255}}
+        {"name": n, "in": "header", "required": False, "description": d, "schema": HEADERS.get(n, {"type": "string"})}
         for n, d in names
     ]
 
@@ -168,10 +192,13 @@ def document(app: FastAPI) -> dict[str, Any]:
     }
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            operation["security"] = [{}, {"key": []}]
+            needed = "403" in operation["responses"]
+            operation["security"] = [{"key": []}] if needed else [{}, {"key": []}]
             for parameter in operation.setdefault("parameters", []):
                 if parameter["name"] == "record_id":
                     parameter["description"] = "Id of the record."
+            if method == "get" and (resource := RESOURCES.get(path.removesuffix("/{record_id}").rpartition("/")[2])):
+                _name_values(operation["parameters"], resource)
             operation["parameters"].extend(_headers(method, path))
             if method == "patch":
                 _name_patch(operation["requestBody"]["content"], parts)

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
-from pydantic import ConfigDict, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, JsonValue, StrictBool, field_validator, model_validator
 from sqlalchemy import ARRAY, ColumnElement, DateTime, SmallInteger, String, Table, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
+from app.core.edtf import DateIn
 from app.core.refs import Ref, Reference, To
 from app.core.text import Code, Line
 
@@ -106,6 +107,16 @@ class PartRow(Row):
 # --- what comes in --------------------------------------------------------------------------------
 
 
+PERIODS = {
+    ("start", "end"): "the period ends before it starts",
+    ("valid_from", "valid_to"): "it ceased to be in force before it was",
+    ("born", "died"): "the death lies before the birth",
+    ("founded", "dissolved"): "it was dissolved before it was founded",
+    ("opened", "decided"): "it was decided before it was opened",
+}
+"""Dates of one input that must not surely lie the wrong way round, and what to say where they do."""
+
+
 class Input(SQLModel):
     """Base of everything a client sends: an unknown field is an error, never ignored."""
 
@@ -120,6 +131,16 @@ class Input(SQLModel):
         if isinstance(data, dict):
             return {k: v for k, v in data.items() if k not in cls.read_only}
         return data
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> "Input":
+        for (first, last), wrong in PERIODS.items():
+            start, end = getattr(self, first, None), getattr(self, last, None)
+            if not (isinstance(start, DateIn) and isinstance(end, DateIn)):
+                continue
+            if start.earliest is not None and end.latest is not None and end.latest < start.earliest:
+                raise ValueError(wrong)
+        return self
 
 
 class PartIn(Input):
@@ -157,7 +178,7 @@ class CitationFields(SQLModel):
         sa_type=JSONB(none_as_null=True),
         nullable=True,
     )
-    preferred: bool = Field(
+    preferred: StrictBool = Field(
         default=False,
         description="True for the one source whose value the record follows where sources disagree.",
         sa_column_kwargs={"server_default": text("false")},
@@ -330,6 +351,10 @@ class Resource:
     default_sort: str = "id"
     includes: dict[str, Include] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Make it known to the OpenAPI document."""
+        RESOURCES[self.name] = self
+
     def __hash__(self) -> int:
         """Hash by name: there is one resource of a name, and statements are cached by it."""
         return hash(self.name)
@@ -337,6 +362,10 @@ class Resource:
     def __eq__(self, other: object) -> bool:
         """Compare by name, as `__hash__` does."""
         return isinstance(other, Resource) and other.name == self.name
+
+
+RESOURCES: dict[str, Resource] = {}
+"""Every resource by name, filled as each is declared; only the OpenAPI document looks here."""
 
 
 def citations(owner: str) -> Part:

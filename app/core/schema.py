@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import io
 import json
 import os
 import tomllib
@@ -17,6 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from app.core.settings import role_password
 
@@ -91,6 +93,11 @@ async def connect_owner(url: str) -> Any:
     return connection
 
 
+async def reach(url: str) -> None:
+    """Raise `SchemaError`, with what to do about it, where the owner cannot be had."""
+    await (await connect_owner(url)).close()
+
+
 async def _make_roles(url: str, secret: bytes) -> None:
     connection = await connect_owner(url)
     try:
@@ -120,12 +127,15 @@ async def _make_roles(url: str, secret: bytes) -> None:
             )
     except asyncpg.InsufficientPrivilegeError:
         raise SchemaError(RIGHTS) from None
+    except asyncpg.PostgresError as error:
+        msg = f"PostgreSQL refused to make the login roles: {error}"
+        raise SchemaError(msg) from None
     finally:
         await connection.close()
 
 
 def _config(url: str) -> Config:
-    config = Config()
+    config = Config(stdout=io.StringIO())  # what it prints on success says nothing to a person
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = make_url(url).set(drivername="postgresql+asyncpg")
     return config
@@ -150,6 +160,7 @@ def upgrade(url: str, secret: bytes) -> None:
 
 def downgrade(url: str, revision: str) -> None:
     """Migrate back to a revision; `base` is the empty database."""
+    asyncio.run(reach(url))
     _alembic(command.downgrade, url, revision)
 
 
@@ -163,6 +174,10 @@ def _alembic(run: Any, url: str, *arguments: str) -> None:
         run(_config(url), *arguments)
     except CommandError as error:
         raise SchemaError(str(error)) from None
+    except DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        msg = f"PostgreSQL refused to migrate, and nothing has changed: {reason}"
+        raise SchemaError(msg) from None
 
 
 async def is_at_head(url: str, secret: bytes) -> bool:

@@ -7,12 +7,25 @@ a small select of its own. Row-level security applies inside every one of them, 
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, FromClause, ScalarSelect, Text, case, cast, func, literal_column, null, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Numeric,
+    ScalarSelect,
+    Text,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.core.edtf import EdtfDate
 from app.core.records import EDITORS_ONLY, LEVELS, Audience, Include, Links, Part, Read, Resource
 from app.core.refs import TARGETS, Reference, To
+from app.core.text import Amount
 
 INCLUDE_CAP = 200
 """How many related records `include=` embeds before it gives a URL for the rest."""
@@ -80,6 +93,9 @@ def _scalar(read: type[Read], name: str, source: FromClause, audience: Audience)
     if _is(info.annotation, Reference):
         to = next(m for m in info.metadata if isinstance(m, To))
         return reference(to.table, source.c[f"{name}_id"])
+    if isinstance(source.c[name].type, Numeric):
+        plain = func.trim_scale(source.c[name])  # 4.5, not the 4.5000 of the column
+        return cast(plain, Text) if _is(info.annotation, Amount) else plain
     return source.c[name]
 
 
@@ -110,7 +126,8 @@ def _included(include: Include, owner: FromClause, audience: Audience) -> tuple[
     """Return the embedded list, and the URL of all of it where there is more than is embedded."""
     resource = include.resource()
     row = resource.table.alias()
-    ids = select(row.c.id).where(include.on(row, owner.c.id)).order_by(row.c.id)
+    # Tied to the owner by hand: by itself SQLAlchemy looks for it only in the select just around this one.
+    ids = select(row.c.id).where(include.on(row, owner.c.id)).order_by(row.c.id).correlate_except(row)
     first = ids.limit(INCLUDE_CAP).subquery()
     other = resource.table.alias()
     items = (

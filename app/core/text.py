@@ -207,3 +207,47 @@ Amount = Annotated[
 ]
 """An amount of at least 0 with at most 14 digits before and 4 after the point, given as text or number, answered as
 text."""
+
+_NUMBER = re.compile("-?[0-9]{1,14}(?:[.][0-9]{1,6})?")
+_NUMBER_STRING = {"type": "string", "minLength": 1, "maxLength": 22, "pattern": r"^-?[0-9]{1,14}(?:\.[0-9]{1,6})?$"}
+_NUMBER_LIMIT = 99_999_999_999_999
+_NUMBER_NUMBER = {"type": "number", "minimum": -_NUMBER_LIMIT, "maximum": _NUMBER_LIMIT}
+_PLACES = 6
+
+
+def _published(value: object) -> object:
+    """Return a number as an exact decimal; more places than are kept are refused, not lost."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_LIMIT:
+        rounded = round(value, _PLACES)
+        if math.isclose(value, rounded, rel_tol=1e-14):
+            return Decimal(repr(rounded))
+    raise PydanticCustomError("number", "must be a number such as 1429 or 0.5, with at most 6 decimal places")
+
+
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_published),
+    WithJsonSchema({"anyOf": [_NUMBER_STRING, {**_NUMBER_NUMBER, "multipleOf": 0.000001}]}, mode="validation"),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
+"""A number with at most 14 digits before and 6 after the point, given as number or text, answered as a number."""
+
+
+def _length(value: object) -> object:
+    """Return a length of time as an exact decimal; more places than are kept are refused, not lost."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_LIMIT:
+        rounded = round(value, 3)
+        if math.isclose(value, rounded, rel_tol=1e-14):
+            return Decimal(repr(rounded))
+    raise PydanticCustomError("number", "must be a number such as 4 or 2.5, with at most 3 decimal places")
+
+
+Length = Annotated[
+    Decimal,
+    BeforeValidator(_length),
+    WithJsonSchema({"type": "number", "minimum": 0, "multipleOf": 0.001}, mode="validation"),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
+"""How long something lasts in some unit, with at most 3 decimal places; numbers only."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Date, any_, cast, func, select
+from sqlalchemy import Date, any_, cast, func
 from sqlalchemy.types import Text
 
 from app.cases.queries import CASES
@@ -59,7 +59,7 @@ EVENTS = Resource(
 
 
 def _with(column: str) -> Any:
-    return lambda event, other: event.c.id.in_(select(P.c.event_id).where(P.c[column] == other))
+    return lambda event, other: exists("participants", P.c.event_id == event.c.id, P.c[column] == other)
 
 
 PERSONS.includes["events"] = Include(lambda: EVENTS, _with("person_id"), rest="person")

@@ -9,7 +9,19 @@ from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.errors import Gone, NotFound
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, MERGED, NOT_MODIFIED, ONE, WRITTEN, patch_of, problems
+from app.core.openapi import (
+    CHANGED,
+    CREATED,
+    DELETED,
+    HISTORY,
+    LIST,
+    MERGED,
+    NOT_MODIFIED,
+    ONE,
+    WRITTEN,
+    patch_of,
+    problems,
+)
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.events.models import EventIn, EventRead
@@ -44,7 +56,7 @@ async def replace_event(record_id: UUID, body: EventIn, writer: WriterDep) -> Re
     return await replace_record(EVENTS, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(EventRead), response_class=Response, openapi_extra=patch_of(EventIn))
+@router.patch("/{record_id}", responses=CHANGED(EventRead), response_class=Response, openapi_extra=patch_of(EventIn))
 async def update_event(record_id: UUID, writer: WriterDep) -> Response:
     """Change an event by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(EVENTS, record_id, writer)

@@ -1,6 +1,5 @@
 """A figure: a number that somebody published, kept in the terms in which this service counts."""
 
-from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from sqlmodel import Field, SQLModel
 from app.core.edtf import bounds
 from app.core.records import Record, RecordIn, RecordRead, link
 from app.core.refs import Ref, Reference, To
-from app.core.text import Code, Key, Line, Prose, Unit
+from app.core.text import Code, Key, Line, Number, Prose, Unit
 
 CalendarDate = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$")]
 """A year, month or day, only as precise as the figure's own words; never moved to the 1st of January."""
@@ -23,7 +22,7 @@ FilterValue = Line | list[Line]
 class FigureFields(SQLModel):
     """Fields that look the same going in and coming out."""
 
-    value: Decimal = Field(ge=-(10**14), le=10**14, description="The number, as published.", sa_type=Numeric(20, 6))
+    value: Annotated[Number, Field(description="The number, as published.", sa_type=Numeric(20, 6))]
     qualifier: Annotated[Code, Field(description="exact, at_least, more_than, … (vocabulary qualifier).")] = "exact"
     measure: Annotated[
         Code, Field(description="What is counted: a measure of /v1/statistics, or share, age, … (vocabulary measure).")

@@ -15,7 +15,7 @@ from app.sources.queries import cited_sources
 
 F = rows("figures")
 
-target(F, lambda figure: func.concat_ws(" ", figure.value.cast(Text), figure.unit))
+target(F, lambda figure: func.concat_ws(" ", func.trim_scale(figure.value).cast(Text), figure.unit))
 
 FIGURES = Resource(
     name="figures",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.figures.models import FigureIn, FigureRead
@@ -41,7 +41,7 @@ async def replace_figure(record_id: UUID, body: FigureIn, writer: WriterDep) -> 
     return await replace_record(FIGURES, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(FigureRead), response_class=Response, openapi_extra=patch_of(FigureIn))
+@router.patch("/{record_id}", responses=CHANGED(FigureRead), response_class=Response, openapi_extra=patch_of(FigureIn))
 async def update_figure(record_id: UUID, writer: WriterDep) -> Response:
     """Change a figure by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(FIGURES, record_id, writer)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.organisations.models import OrganisationIn, OrganisationRead
@@ -42,7 +42,7 @@ async def replace_organisation(record_id: UUID, body: OrganisationIn, writer: Wr
 
 
 @router.patch(
-    "/{record_id}", responses=ONE(OrganisationRead), response_class=Response, openapi_extra=patch_of(OrganisationIn)
+    "/{record_id}", responses=CHANGED(OrganisationRead), response_class=Response, openapi_extra=patch_of(OrganisationIn)
 )
 async def update_organisation(record_id: UUID, writer: WriterDep) -> Response:
     """Change an organisation by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from pydantic import StrictBool
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -123,7 +124,7 @@ class Relative(Input):
     person: UUID | None = Field(default=None, description="Id of the person's own record, if there is one.")
     name: Annotated[Line | None, Field(description="Name, where there is no record.")] = None
     relation: Annotated[Line, Field(description="spouse, child, parent, … in words.")]
-    minor: bool | None = Field(default=None, description="Whether under age.")
+    minor: StrictBool | None = Field(default=None, description="Whether under age.")
     note: Annotated[Prose | None, Field(description="Anything else.")] = None
 
 

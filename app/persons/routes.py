@@ -7,8 +7,21 @@ from fastapi import APIRouter, Query, Response
 
 from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
+from app.core.errors import Forbidden, NotFound
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import (
+    CHANGED,
+    CREATED,
+    DELETED,
+    HISTORY,
+    LIST,
+    ONE,
+    WRITING,
+    WRITTEN,
+    Responses,
+    patch_of,
+    problems,
+)
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.persons.actions import read_protected, write_protected
@@ -42,7 +55,7 @@ async def replace_person(record_id: UUID, body: PersonIn, writer: WriterDep) -> 
     return await replace_record(PERSONS, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(PersonRead), response_class=Response, openapi_extra=patch_of(PersonIn))
+@router.patch("/{record_id}", responses=CHANGED(PersonRead), response_class=Response, openapi_extra=patch_of(PersonIn))
 async def update_person(record_id: UUID, writer: WriterDep) -> Response:
     """Change a person by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(PERSONS, record_id, writer)
@@ -60,13 +73,16 @@ async def get_person_history(record_id: UUID, caller: EditorDep) -> Response:
     return await get_history(PERSONS, record_id, caller)
 
 
-@router.get("/{record_id}/protected", responses=ONE(ProtectedRead), response_class=Response)
+PROTECTED: Responses = {200: {"model": ProtectedRead}, **problems(Forbidden, NotFound)}
+
+
+@router.get("/{record_id}/protected", responses=PROTECTED, response_class=Response)
 async def get_protected(record_id: UUID, writer: GuardianWriterDep) -> Response:
     """Read what only guardians may: relatives, health, address, aid. The reading is recorded."""
     return await read_protected(record_id, writer)
 
 
-@router.put("/{record_id}/protected", responses=ONE(ProtectedRead), response_class=Response)
+@router.put("/{record_id}/protected", responses={**PROTECTED, **problems(*WRITING, NotFound)}, response_class=Response)
 async def replace_protected(record_id: UUID, body: ProtectedFields, writer: GuardianWriterDep) -> Response:
     """Replace the protected part."""
     return await write_protected(record_id, body, writer)

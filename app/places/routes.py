@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.places.models import PlaceIn, PlaceRead
@@ -41,7 +41,7 @@ async def replace_place(record_id: UUID, body: PlaceIn, writer: WriterDep) -> Re
     return await replace_record(PLACES, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(PlaceRead), response_class=Response, openapi_extra=patch_of(PlaceIn))
+@router.patch("/{record_id}", responses=CHANGED(PlaceRead), response_class=Response, openapi_extra=patch_of(PlaceIn))
 async def update_place(record_id: UUID, writer: WriterDep) -> Response:
     """Change a place by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(PLACES, record_id, writer)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy import Date, any_, func, or_, select
 
-from app.core.filters import TEXTS, DatedFilter, Day, Keys, Texts, Where, cited, ends, refers, rows, starts
+from app.core.filters import TEXTS, DatedFilter, Day, Keys, Texts, Where, cited, ends, exists, refers, rows, starts
 from app.core.pages import ListQuery, by_day
 from app.core.records import Include, Resource, citations
 from app.core.refs import target
@@ -32,7 +32,7 @@ def cited_sources(owner: str) -> Include:
 
     def cites(source: Any, record: Any) -> Any:
         c = rows("citations").c
-        return source.c.id.in_(select(c.source_id).where(c[owner] == record))
+        return exists("citations", c.source_id == source.c.id, c[owner] == record)
 
     return Include(lambda: SOURCES, cites, rest="cited_by")
 

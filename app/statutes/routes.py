@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route
-from app.core.openapi import CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
+from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.statutes.models import StatuteIn, StatuteRead
@@ -41,7 +41,9 @@ async def replace_statute(record_id: UUID, body: StatuteIn, writer: WriterDep) -
     return await replace_record(STATUTES, record_id, body, writer)
 
 
-@router.patch("/{record_id}", responses=ONE(StatuteRead), response_class=Response, openapi_extra=patch_of(StatuteIn))
+@router.patch(
+    "/{record_id}", responses=CHANGED(StatuteRead), response_class=Response, openapi_extra=patch_of(StatuteIn)
+)
 async def update_statute(record_id: UUID, writer: WriterDep) -> Response:
     """Change a statute by a JSON merge patch (RFC 7396): null removes a field, a list is replaced whole."""
     return await update_record(STATUTES, record_id, writer)

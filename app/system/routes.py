@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -10,6 +10,7 @@ from app import __version__
 from app.core.access import CallerDep
 from app.core.errors import KINDS, NotFound, Problem, Unavailable
 from app.core.http import Route, conditional, etag_of
+from app.core.metrics import exposition
 from app.core.openapi import NOT_MODIFIED, problems
 from app.core.records import Audience
 from app.core.schema import head
@@ -57,8 +58,16 @@ async def get_readiness(caller: CallerDep) -> Response:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
+@router.get("/metrics", include_in_schema=False)
+async def get_metrics(request: Request) -> Response:
+    """Read this process's metrics in Prometheus's text format; 404 unless CHRONIKA_METRICS is on."""
+    if not request.app.state.settings.metrics:
+        raise NotFound
+    return Response(exposition(), media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
+
+
 @router.get("/v1/status", responses={200: {"model": Status}, **NOT_MODIFIED, **problems()}, response_class=Response)
-async def get_status(caller: CallerDep) -> Response:
+async def get_service_status(caller: CallerDep) -> Response:
     """Read what the service is and how many records of each kind the caller may see."""
     row = await caller.database.row(caller.audience, COUNTS)
     body = f'{{"name":"chronika","version":"{__version__}","records":{row[0]}}}'.encode()

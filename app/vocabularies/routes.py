@@ -38,25 +38,25 @@ class VocabularyRead(BaseModel):
 class Vocabularies(BaseModel):
     """All code lists."""
 
-    items: list[VocabularyRead]
+    items: list[VocabularyRead] = Field(description="The code lists, by name.")
 
 
 class Rate(BaseModel):
     """What a unit is worth from a day on, until the next rate of the same unit and currency."""
 
-    unit: str
-    currency: str
-    jurisdiction: str
-    valid_from: str
-    amount: str
-    source: str
-    printed: bool
+    unit: str = Field(description="The unit, such as base_value.")
+    currency: str = Field(description="ISO 4217 currency of the amount.")
+    jurisdiction: str = Field(description="Where it is valid.")
+    valid_from: str = Field(description="First day on which it is valid.")
+    amount: str = Field(description="What one unit is worth.")
+    source: str = Field(description="Where the rate was taken from.")
+    printed: bool = Field(description="Whether a source prints it; false for one that was concluded.")
 
 
 class Rates(BaseModel):
     """All rates, the oldest first."""
 
-    items: list[Rate]
+    items: list[Rate] = Field(description="The rates.")
 
 
 def _answer(caller: CallerDep, text: str) -> Response:
