@@ -120,7 +120,7 @@ def test_every_link_of_the_front_page_answers(demo: Server) -> None:
     links = re.findall(r'href="(/[^"]*)"', page.text)
     assert {"/docs", "/openapi.json", "/v1/persons"} <= set(links)
     for link in links:
-        assert httpx.get(demo.url + link).status_code == 200, link
+        assert httpx.get(demo.url + link, timeout=60).status_code == 200, link
 
 
 def test_the_documentation_shows_every_operation_and_asks_nobody_else(demo: Server, tmp_path: Path) -> None:
