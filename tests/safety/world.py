@@ -16,17 +16,25 @@ async def visible(editor: httpx.AsyncClient, level: str = "public") -> dict[str,
     for n in ("1", "2"):
         ref = {kind: record["id"] for kind, record in made.items()}
 
-        async def add(kind: str, n: str = n, ref: dict[str, str] = ref, **fields: Any) -> str:
-            made[kind] = await make(editor, kind, **{**at, "origin": f"base-{level}", "origin_id": f"{kind}-{n}"}, **fields)
-            ref[kind] = made[kind]["id"]
-            return ref[kind]
+        async def add(what: str, /, n: str = n, ref: dict[str, str] = ref, **fields: Any) -> str:
+            made[what] = await make(
+                editor, what, **{**at, "origin": f"base-{level}", "origin_id": f"{what}-{n}"}, **fields
+            )
+            ref[what] = made[what]["id"]
+            return ref[what]
 
-        place = await add("places", kind="city", code=f"XX-{level}-{n}", names=[{"text": f"Place {n}"}], parent=ref.get("places"))
-        organisation = await add("organisations", names=[{"text": f"Watch {n}"}], place=place, parent=ref.get("organisations"))
+        place = await add(
+            "places", kind="city", code=f"XX-{level}-{n}", names=[{"text": f"Place {n}"}], parent=ref.get("places")
+        )
+        organisation = await add(
+            "organisations", names=[{"text": f"Watch {n}"}], place=place, parent=ref.get("organisations")
+        )
         source = await add("sources", title=f"Report {n}", publisher=organisation, published=f"2024-0{n}")
         cites = {"citations": [{"source": source, "page": n}]}
         code = {"public": "CC", "partner": "AC", "restricted": "PC"}[level]
-        statute = await add("statutes", code=code, article=n, titles=[{"text": f"Article {n}", "language": "en"}], **cites)
+        statute = await add(
+            "statutes", code=code, article=n, titles=[{"text": f"Article {n}", "language": "en"}], **cites
+        )
         person = await add(
             "persons",
             names=[{"text": f"Vera Example {n}", "source": source}, {"text": f"В. {n}"}],
@@ -43,7 +51,9 @@ async def visible(editor: httpx.AsyncClient, level: str = "public") -> dict[str,
             judges=[person],
             decided=f"2024-0{n}-01",
             charges=[{"person": person, "statute": statute, "status": "convicted", "date": f"2024-0{n}"}],
-            sentences=[{"person": person, "outcome": "convicted", "components": [{"kind": "imprisonment", "years": 2}]}],
+            sentences=[
+                {"person": person, "outcome": "convicted", "components": [{"kind": "imprisonment", "years": 2}]}
+            ],
             **cites,
         )
         await add(
@@ -58,7 +68,9 @@ async def visible(editor: httpx.AsyncClient, level: str = "public") -> dict[str,
             **cites,
         )
         await add("statuses", kind="in_custody", person=person, start="2024-01-02", facility=organisation, **cites)
-        await add("figures", value="10", measure="events", originator=organisation, source=source, base=ref.get("figures"))
+        await add(
+            "figures", value="10", measure="events", originator=organisation, source=source, base=ref.get("figures")
+        )
     return made
 
 
@@ -107,7 +119,9 @@ async def hide_more(editor: httpx.AsyncClient, made: dict[str, dict[str, Any]], 
         assert gone.status_code == 204, gone.text
 
 
-async def visible_extra(editor: httpx.AsyncClient, made: dict[str, dict[str, Any]], level: str) -> list[tuple[str, str]]:
+async def visible_extra(
+    editor: httpx.AsyncClient, made: dict[str, dict[str, Any]], level: str
+) -> list[tuple[str, str]]:
     """Record hidden things that name the visible ones; half of them are deleted again."""
     ref = {kind: record["id"] for kind, record in made.items()}
     added = []
