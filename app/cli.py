@@ -23,6 +23,7 @@ from app.core.embedded import EmbeddedServerError, embedded_server
 from app.core.keys import KeysError
 from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
+from app.persons import erasures
 from app.sample import load as sample
 
 app = typer.Typer(
@@ -165,6 +166,28 @@ def check() -> None:
             raise SchemaError(msg)
         schema.check(url)
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
+
+
+@db.command("erasures", epilog="Example: `chronika db erasures > erasures.ndjson`, kept apart from the backups")
+def list_erasures() -> None:
+    """Print who was erased, a line each, without names: to be repeated after an older backup is restored."""
+    with served_database(get_settings()) as url:
+        for line in asyncio.run(erasures.listed(url)):
+            typer.echo(line)
+
+
+@db.command("replay-erasures", epilog="Example: `chronika db replay-erasures erasures.ndjson`")
+def replay_erasures(
+    file: Annotated[typer.FileText, typer.Argument(help="What `chronika db erasures` printed.")],
+) -> None:
+    """Erase again, after a restore, whoever the list names. Running it again changes nothing."""
+    with served_database(get_settings()) as url:
+        try:
+            erased, unknown = asyncio.run(erasures.replay(url, file))
+        except (KeyError, TypeError, ValueError):
+            msg = "the file is not what `chronika db erasures` printed; nothing was erased"
+            raise SchemaError(msg) from None
+    typer.echo(f"Erased {erased}; {unknown} are not in this database.")
 
 
 # --- keys -------------------------------------------------------------------------------------------

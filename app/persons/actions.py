@@ -35,7 +35,7 @@ async def write_protected(person_id: UUID, given: ProtectedFields, writer: Write
     content = given.model_dump(mode="json")
     await writer.transaction.fetch(
         "INSERT INTO persons_private (person_id, content) VALUES ($1, $2::jsonb) "
-        "ON CONFLICT (person_id) DO UPDATE SET content = excluded.content",
+        "ON CONFLICT (person_id) DO UPDATE SET content = $2::jsonb",
         person_id,
         json.dumps(content),
     )
