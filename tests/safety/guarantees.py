@@ -98,11 +98,11 @@ async def rows_are_seen_by_level(c: Connection, table: str) -> None:
         limit = f"effective_level <= {CEILING.get(role, 2)}" if levelled else "true"
         if table == "changes" and role != "chronika_owner":
             limit = "closed"
-        expected = await c.fetchval(f"SELECT count(*) FROM {table} WHERE {limit}")  # noqa: S608
+        expected = await c.fetchval(f"SELECT count(*) FROM {table} WHERE {limit}")
         assert expected, f"no row of {table} to look for"
         async with undone(c):
             await c.execute(f"SET LOCAL ROLE {role}")
-            assert await c.fetchval(f"SELECT count(*) FROM {table}") == expected, (role, table)  # noqa: S608
+            assert await c.fetchval(f"SELECT count(*) FROM {table}") == expected, (role, table)
 
 
 async def writers_write(c: Connection, table: str) -> None:
@@ -112,12 +112,12 @@ async def writers_write(c: Connection, table: str) -> None:
         if "effective_level" in columns and table != "tombstones":
             async with undone(c):
                 await c.execute(f"SET LOCAL ROLE {role}")
-                changed = await c.fetch(f"UPDATE {table} SET level = level RETURNING id")  # noqa: S608
+                changed = await c.fetch(f"UPDATE {table} SET level = level RETURNING id")
                 assert changed, (role, table)
         elif role in DELETED.get(table, ()):
             async with undone(c):
                 await c.execute(f"SET LOCAL ROLE {role}")
-                assert await c.execute(f"DELETE FROM {table}") != "DELETE 0"  # noqa: S608
+                assert await c.execute(f"DELETE FROM {table}") != "DELETE 0"
 
 
 async def grants_are_as_declared(c: Connection, table: str) -> None:
@@ -182,26 +182,26 @@ async def levels_spread(c: Connection, table: str) -> None:
         either = {"person_id": ", organisation_id = NULL", "organisation_id": ", person_id = NULL"}
         other = either.get(name, "") if table in {"statuses", "participants"} else ""
         pair = await c.fetchrow(
-            f"SELECT c.id, p.id AS above FROM {table} c JOIN {parent} p ON p.id = c.{name} "  # noqa: S608
+            f"SELECT c.id, p.id AS above FROM {table} c JOIN {parent} p ON p.id = c.{name} "
             "WHERE c.effective_level = 0 AND p.level = 0 LIMIT 1"
         )
         if pair is None:  # no such tie among the probes' records: one is made
             pair = await c.fetchrow(
-                f"SELECT c.id, p.id AS above FROM {table} c, {parent} p WHERE c.effective_level = 0 "  # noqa: S608
+                f"SELECT c.id, p.id AS above FROM {table} c, {parent} p WHERE c.effective_level = 0 "
                 "AND p.effective_level = 0 AND p.id <> c.id ORDER BY c.id, p.id LIMIT 1"
             )
         async with undone(c):
             if table != "citations":  # which belong to one record each
-                await c.execute(f"UPDATE {table} SET {name} = $1{other} WHERE id = $2", pair["above"], pair["id"])  # noqa: S608
-            await c.execute(f"UPDATE {parent} SET level = 1 WHERE id = $1", pair["above"])  # noqa: S608
-            await c.execute(f"UPDATE {table} SET level = 0 WHERE id = $1", pair["id"])  # noqa: S608
-            now = await c.fetchval(f"SELECT effective_level FROM {table} WHERE id = $1", pair["id"])  # noqa: S608
+                await c.execute(f"UPDATE {table} SET {name} = $1{other} WHERE id = $2", pair["above"], pair["id"])
+            await c.execute(f"UPDATE {parent} SET level = 1 WHERE id = $1", pair["above"])
+            await c.execute(f"UPDATE {table} SET level = 0 WHERE id = $1", pair["id"])
+            now = await c.fetchval(f"SELECT effective_level FROM {table} WHERE id = $1", pair["id"])
             assert now == 1, (table, name)
         async with undone(c):
             if table != "citations":  # which belong to one record each
-                await c.execute(f"UPDATE {table} SET {name} = $1{other} WHERE id = $2", pair["above"], pair["id"])  # noqa: S608
-            await c.execute(f"UPDATE {parent} SET level = 2 WHERE id = $1", pair["above"])  # noqa: S608
-            now = await c.fetchval(f"SELECT effective_level FROM {table} WHERE id = $1", pair["id"])  # noqa: S608
+                await c.execute(f"UPDATE {table} SET {name} = $1{other} WHERE id = $2", pair["above"], pair["id"])
+            await c.execute(f"UPDATE {parent} SET level = 2 WHERE id = $1", pair["above"])
+            now = await c.fetchval(f"SELECT effective_level FROM {table} WHERE id = $1", pair["id"])
             assert now == 2, (table, name)
 
 
@@ -213,7 +213,7 @@ async def hiding_spreads_from(c: Connection, table: str) -> None:
     for child in {r["child"] for r in found} - {"persons_private", table}:
         await levels_spread(c, child)
     if table in RECORDS:
-        record = await c.fetchval(f"SELECT id FROM {table} WHERE effective_level = 0 LIMIT 1")  # noqa: S608
+        record = await c.fetchval(f"SELECT id FROM {table} WHERE effective_level = 0 LIMIT 1")
         async with undone(c):
             await c.execute(
                 "INSERT INTO tombstones (id, record_type, origin, origin_id, effective_level, merged_into) "
@@ -222,7 +222,7 @@ async def hiding_spreads_from(c: Connection, table: str) -> None:
                 record,
             )
             for level in (2, 0):
-                await c.execute(f"UPDATE {table} SET level = $1 WHERE id = $2", level, record)  # noqa: S608
+                await c.execute(f"UPDATE {table} SET level = $1 WHERE id = $2", level, record)
                 grave = await c.fetchrow("SELECT level, effective_level FROM tombstones WHERE merged_into = $1", record)
                 assert tuple(grave) == (0, level), table
 
@@ -234,17 +234,17 @@ async def ties_hide(c: Connection, table: str) -> None:
     owner, record, columns = TIES[table]
     for column in columns:
         parent = {"person_id": "persons", "organisation_id": "organisations"}.get(column, "statutes")
-        hidden = await c.fetchval(f"SELECT id FROM {parent} WHERE effective_level = 2 LIMIT 1")  # noqa: S608
+        hidden = await c.fetchval(f"SELECT id FROM {parent} WHERE effective_level = 2 LIMIT 1")
         tie = await c.fetchrow(
-            f"SELECT t.id, t.{owner} AS owner FROM {table} t JOIN {record} r ON r.id = t.{owner} "  # noqa: S608
+            f"SELECT t.id, t.{owner} AS owner FROM {table} t JOIN {record} r ON r.id = t.{owner} "
             f"WHERE r.effective_level = 0 ORDER BY t.{column} IS NULL, t.id LIMIT 1"
         )
         async with undone(c):
             others = ", person_id = NULL" if column == "organisation_id" else ""
-            await c.execute(f"UPDATE {table} SET {column} = $1{others} WHERE id = $2", hidden, tie["id"])  # noqa: S608
-            level = f"SELECT effective_level FROM {record} WHERE id = $1"  # noqa: S608
+            await c.execute(f"UPDATE {table} SET {column} = $1{others} WHERE id = $2", hidden, tie["id"])
+            level = f"SELECT effective_level FROM {record} WHERE id = $1"
             assert await c.fetchval(level, tie["owner"]) == 2, (table, column)
-            await c.execute(f"DELETE FROM {table} WHERE id = $1", tie["id"])  # noqa: S608
+            await c.execute(f"DELETE FROM {table} WHERE id = $1", tie["id"])
             assert await c.fetchval(level, tie["owner"]) == 0, (table, column)
 
 
@@ -254,10 +254,10 @@ async def changes_are_logged(c: Connection, table: str) -> None:
     if "effective_level" not in columns or table == "tombstones":
         return
     async with undone(c):
-        row = await c.fetchval(f"SELECT id FROM {table} WHERE effective_level = 0 ORDER BY id LIMIT 1")  # noqa: S608
+        row = await c.fetchval(f"SELECT id FROM {table} WHERE effective_level = 0 ORDER BY id LIMIT 1")
         last = await c.fetchval("SELECT max(id) FROM changes")
         what = "confidence = 'probable'" if table in RECORDS else "position = position + 100"
-        await c.execute(f"UPDATE {table} SET {what} WHERE id = $1", row)  # noqa: S608
+        await c.execute(f"UPDATE {table} SET {what} WHERE id = $1", row)
         await c.execute("SET CONSTRAINTS ALL IMMEDIATE")
         made = await c.fetch("SELECT op, closed, data IS NOT NULL, version > 1 FROM changes WHERE id > $1", last)
         assert [tuple(r) for r in made] == [("update", True, True, True)], table
@@ -270,7 +270,7 @@ async def records_come_and_go(c: Connection, table: str) -> None:
     names = ", ".join(f'"{n}"' for n, generated in (await _columns(c, table)).items() if not generated)
     unique = {"places": "code", "statutes": "key"}.get(table, "origin_id")
     copy = (
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_record(NULL::{table}, "  # noqa: S608
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_record(NULL::{table}, "
         f"(SELECT to_jsonb(t) FROM {table} t ORDER BY effective_level, id LIMIT 1) "
         f"|| jsonb_build_object('id', $1::uuid, 'origin', 'probe', 'origin_id', $2::text, '{unique}', $2::text))"
     )
@@ -281,7 +281,7 @@ async def records_come_and_go(c: Connection, table: str) -> None:
                 c.execute(copy, one, "a")
                 if operation == "insert"
                 else c.execute(f"DELETE FROM {table} WHERE id = $1", one)
-            )  # noqa: S608
+            )
             await c.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
             logged = await c.fetchval(
                 "SELECT op FROM changes WHERE record_id = $1 AND closed ORDER BY id DESC LIMIT 1", one
@@ -293,7 +293,7 @@ async def records_come_and_go(c: Connection, table: str) -> None:
         await _refused(c, "CH410", copy, one, "b")
         await _refused(c, "CH410", copy, other, "a")
     if table in {"places", "organisations", "cases"}:
-        await _refused(c, "CH001", f"UPDATE {table} SET parent_id = id")  # noqa: S608
+        await _refused(c, "CH001", f"UPDATE {table} SET parent_id = id")
 
 
 WRONG = {
@@ -328,7 +328,7 @@ async def wrong_values_are_refused(c: Connection, table: str) -> None:
     # Only rows that have a ground: else a wrong level would be refused for the want of it.
     where = " WHERE publication_ground IS NOT NULL" if "publication_ground" in columns else ""
     for values in wrong:
-        await _refused(c, "23514", f"UPDATE {table} SET {values}{where}")  # noqa: S608
+        await _refused(c, "23514", f"UPDATE {table} SET {values}{where}")
     if table == "tombstones":
         async with undone(c):
             await c.execute("ALTER TABLE tombstones DISABLE TRIGGER USER")
@@ -373,14 +373,14 @@ async def unfit_persons_stay_hidden(c: Connection, table: str) -> None:
         for tie in ("participants", "charges", "sentences", "statuses", "case_judges"):
             keep = (
                 f"id <> (SELECT id FROM {table} WHERE person_id = $1 ORDER BY id LIMIT 1)" if tie == table else "true"
-            )  # noqa: S608
-            await c.execute(f"DELETE FROM {tie} WHERE person_id = $1 AND {keep}", person)  # noqa: S608
+            )
+            await c.execute(f"DELETE FROM {tie} WHERE person_id = $1 AND {keep}", person)
         witness = "INSERT INTO participants (role, level, event_id, person_id) VALUES ('witness', 0, $1, $2)"
         await c.execute(witness, event, person)
         await c.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
         own = f"DELETE FROM {table} WHERE person_id = $1 " + (
             "AND role <> 'witness'" if table == "participants" else ""
-        )  # noqa: S608
+        )
         await _refused(c, "CH422", own, person)
 
 

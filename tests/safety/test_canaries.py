@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +27,8 @@ def _filled(schema: dict[str, Any], document: dict[str, Any], name: str, words: 
     """Fill free text with words, arrays with one item, objects with what they take; leave the rest out (None)."""
     while "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    if schema.get("title") in {"Ref", "DateIn"}:
+        return None
     for inner in schema.get("anyOf", []):
         found = _filled(inner, document, name, words)
         if found is not None:
@@ -36,8 +37,7 @@ def _filled(schema: dict[str, Any], document: dict[str, Any], name: str, words: 
         schema.get("title") in {"Ref", "DateIn"}
         or name in CODES
         or "enum" in schema
-        or "pattern" in schema
-        and not _free(schema)
+        or ("pattern" in schema and not _free(schema))
     ):
         return None
     if schema.get("type") == "string" and "format" not in schema:
@@ -71,7 +71,7 @@ async def _hide(api: Api, level: str) -> tuple[list[str], list[str]]:
         path = f"/v1/{kind}"
         schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         body = _filled(schema, document, "", words)
-        for unsuited in ("citations", "groups", "contexts", "other_languages", "filters", "key", "origin", "confidence",
+        for unsuited in ("citations", "value", "at", "from", "to", "groups", "contexts", "other_languages", "filters", "key", "origin", "confidence",
                          "jurisdiction", "code", "article", "part", "sha256", "criterion", "unit", "nature", "reliability",
                          "end_ground", "sex_basis", "stage", "result", "language"):  # fmt: skip
             if isinstance(body.get(unsuited), str | list) and not (kind == "events" and unsuited == "result"):
@@ -112,6 +112,11 @@ async def _hide(api: Api, level: str) -> tuple[list[str], list[str]]:
     kept = " ".join([(await api.editor.get(f"/v1/{k}/{i}")).text for k, i in zip(MINIMAL, ids, strict=True)])
     assert sum(w in kept for w in sent.split()) > 30, "the words are there, for those who may see them"
     return words, ids
+
+
+def _ours(caplog: pytest.LogCaptureFixture) -> str:
+    """Return what was logged, but for the tests' own client, which logs each URL that it asks for."""
+    return "\n".join(f"{r.getMessage()} {r.exc_info or ''}" for r in caplog.records if not r.name.startswith("http"))
 
 
 async def _said(client: httpx.AsyncClient, url: str, **more: Any) -> str:
@@ -180,7 +185,7 @@ async def _errors(api: Api, ids: list[str], words: list[str]) -> str:
 
 
 async def test_no_hidden_word_leaves(
-    api: Api, server_url: str, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+    api: Api, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     words, ids = await _hide(api, "restricted")
@@ -189,15 +194,12 @@ async def test_no_hidden_word_leaves(
     for client, hidden in ((api.public, everything), (api.partner, words), (api.other_partner, words)):
         heard = await _crawl(api, client, [*ids, *more], hidden)
         assert [w for w in hidden if w in heard] == []
-    for label in ("health", "informants"):
-        assert label
     heard = await _errors(api, ids, everything)
     assert [w for w in everything if w in heard] == []
-    assert [w for w in everything if w in caplog.text] == []
+    assert [w for w in everything if w in _ours(caplog)] == []
     logs = list(tmp_path_factory.getbasetemp().glob("pg*/postgres.log*"))
     assert logs, "PostgreSQL's log is looked at"
     assert [w for path in logs for w in everything if w in path.read_text(errors="replace")] == []
-    assert server_url
 
 
 async def test_a_failure_of_ours_is_logged_without_its_message(
@@ -212,7 +214,6 @@ async def test_a_failure_of_ours_is_logged_without_its_message(
     caplog.set_level(logging.INFO)
     answer = await api.public.get("/v1/persons", params={"q": "someone"})
     assert answer.status_code == 500
-    assert answer.json()["request_id"] in caplog.text
-    assert word not in answer.text + caplog.text
-    assert "someone" not in caplog.text.replace("HTTP Request", "")
-    assert isinstance(Path("/"), Path)
+    assert answer.json()["request_id"] in _ours(caplog)
+    assert word not in answer.text + _ours(caplog)
+    assert "someone" not in _ours(caplog)

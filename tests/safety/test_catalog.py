@@ -31,7 +31,7 @@ async def test_row_level_security_is_enabled_and_forced_on_every_table(api: Api,
     assert api
     await _none(
         owner,
-        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND c.relkind IN ('r', 'p') "  # noqa: S608
+        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND c.relkind IN ('r', 'p') "
         "AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
     )
 
@@ -91,7 +91,7 @@ async def test_api_roles_own_nothing_and_can_make_nothing(owner: asyncpg.Connect
 async def test_views_check_the_callers_rights_and_nothing_is_materialised(owner: asyncpg.Connection) -> None:
     await _none(
         owner,
-        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND (c.relkind IN ('m', 'f') OR c.relkind = 'v' "  # noqa: S608
+        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND (c.relkind IN ('m', 'f') OR c.relkind = 'v' "
         f"AND NOT 'security_invoker=true' = ANY (coalesce(c.reloptions, '{{}}'))) AND {NOT_OF_AN_EXTENSION.format('c')}",
     )
 
@@ -100,13 +100,13 @@ async def test_functions_are_closed_and_their_search_path_is_fixed(owner: asyncp
     ours = f"p.pronamespace = 'public'::regnamespace AND {NOT_OF_AN_EXTENSION.format('p')}"
     await _none(
         owner,
-        f"SELECT p.oid::regprocedure::text FROM pg_proc p WHERE {ours} AND EXISTS ("  # noqa: S608
+        f"SELECT p.oid::regprocedure::text FROM pg_proc p WHERE {ours} AND EXISTS ("
         "SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) x WHERE x.grantee = 0)",
     )
     # pg_temp last, if at all: first by default, it would let a temporary table stand in for a real one.
     await _none(
         owner,
-        f"SELECT p.oid::regprocedure::text FROM pg_proc p WHERE {ours} AND NOT coalesce(("  # noqa: S608
+        f"SELECT p.oid::regprocedure::text FROM pg_proc p WHERE {ours} AND NOT coalesce(("
         "SELECT bool_or(c IN ('search_path=public, pg_temp', 'search_path=pg_catalog')) FROM unnest(proconfig) c), false)",
     )
 
@@ -146,7 +146,7 @@ async def test_no_reader_sees_a_counter_or_a_sequence(owner: asyncpg.Connection)
 async def test_readers_write_nothing(owner: asyncpg.Connection) -> None:
     await _none(
         owner,
-        f"SELECT c.oid::regclass::text, r FROM pg_class c CROSS JOIN unnest($1::text[]) r WHERE {OURS} "  # noqa: S608
+        f"SELECT c.oid::regclass::text, r FROM pg_class c CROSS JOIN unnest($1::text[]) r WHERE {OURS} "
         "AND has_any_column_privilege(r, c.oid, 'INSERT, UPDATE, REFERENCES') "
         "OR (c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' "
         "AND has_table_privilege(r, c.oid, 'DELETE, TRUNCATE, TRIGGER'))",

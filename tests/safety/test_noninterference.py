@@ -117,7 +117,7 @@ class Pair:
 
 
 ALL_IDS = " UNION ALL ".join(
-    f"SELECT id::text FROM {table}"  # noqa: S608
+    f"SELECT id::text FROM {table}"
     for table in ("persons", "cases", "events", "places", "organisations", "sources", "statutes", "statuses", "figures",
                   "charges", "sentences", "tombstones", "citations", "participants")
 )  # fmt: skip

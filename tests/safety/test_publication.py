@@ -22,7 +22,7 @@ async def test_public_needs_a_ground_in_the_database_itself(api: Api, resource: 
             with pytest.raises(asyncpg.CheckViolationError):
                 await connection.execute(
                     f"UPDATE {resource} SET publication_ground = $1 WHERE id = $2", ground, made["id"]
-                )  # noqa: S608
+                )
 
 
 async def _published(api: Api, **fields: Any) -> Any:
