@@ -13,7 +13,8 @@ async def listed(url: str) -> list[str]:
     try:
         await connection.execute("SET ROLE chronika_owner")
         rows = await connection.fetch(
-            "SELECT json_build_object('person', person_id, 'reason', reason, 'at', at)::text FROM erasures ORDER BY at, person_id"
+            "SELECT json_build_object('person', person_id, 'reason', reason, 'at', at)::text "
+            "FROM erasures ORDER BY at, person_id"
         )
         return [r[0] for r in rows]
     finally:

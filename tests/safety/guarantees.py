@@ -170,7 +170,8 @@ async def _references(c: Connection, table: str) -> list[Any]:
         await c.fetch(
             "SELECT a.attname::text AS name, c.confrelid::regclass::text AS parent FROM pg_constraint c "
             "JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] JOIN pg_attribute e "
-            "ON e.attrelid = c.confrelid AND e.attname = 'effective_level' WHERE c.contype = 'f' AND c.conrelid = $1::regclass",
+            "ON e.attrelid = c.confrelid AND e.attname = 'effective_level' "
+            "WHERE c.contype = 'f' AND c.conrelid = $1::regclass",
             table,
         )
     )
@@ -181,7 +182,7 @@ async def levels_spread(c: Connection, table: str) -> None:
     for name, parent in await _references(c, table) if table != "persons_private" else []:
         either = {"person_id": ", organisation_id = NULL", "organisation_id": ", person_id = NULL"}
         other = either.get(name, "") if table in {"statuses", "participants"} else ""
-        pair = await c.fetchrow(
+        pair: Any = await c.fetchrow(
             f"SELECT c.id, p.id AS above FROM {table} c JOIN {parent} p ON p.id = c.{name} "
             "WHERE c.effective_level = 0 AND p.level = 0 LIMIT 1"
         )
@@ -223,7 +224,9 @@ async def hiding_spreads_from(c: Connection, table: str) -> None:
             )
             for level in (2, 0):
                 await c.execute(f"UPDATE {table} SET level = $1 WHERE id = $2", level, record)
-                grave = await c.fetchrow("SELECT level, effective_level FROM tombstones WHERE merged_into = $1", record)
+                grave: Any = await c.fetchrow(
+                    "SELECT level, effective_level FROM tombstones WHERE merged_into = $1", record
+                )
                 assert tuple(grave) == (0, level), table
 
 
@@ -235,10 +238,11 @@ async def ties_hide(c: Connection, table: str) -> None:
     for column in columns:
         parent = {"person_id": "persons", "organisation_id": "organisations"}.get(column, "statutes")
         hidden = await c.fetchval(f"SELECT id FROM {parent} WHERE effective_level = 2 LIMIT 1")
-        tie = await c.fetchrow(
+        ties = await c.fetch(
             f"SELECT t.id, t.{owner} AS owner FROM {table} t JOIN {record} r ON r.id = t.{owner} "
             f"WHERE r.effective_level = 0 ORDER BY t.{column} IS NULL, t.id LIMIT 1"
         )
+        tie = ties[0]
         async with undone(c):
             others = ", person_id = NULL" if column == "organisation_id" else ""
             await c.execute(f"UPDATE {table} SET {column} = $1{others} WHERE id = $2", hidden, tie["id"])
@@ -303,8 +307,8 @@ WRONG = {
     "sentences": ["count = 0"],
     "sentence_components": ["amount = 1, unit = NULL"],
     "statuses": ["person_id = NULL, organisation_id = NULL"],
-    "citations": ["person_id = NULL, case_id = NULL, statute_id = NULL, event_id = NULL, organisation_id = NULL, "
-                  "place_id = NULL, status_id = NULL, cited_by_id = NULL, figure_id = NULL"],
+    "citations": [", ".join(f"{x}_id = NULL" for x in ("person", "case", "statute", "event", "organisation", "place",
+                                                       "status", "cited_by", "figure"))],
     "rates": ["amount = 0"],
     "keys": ["role = 'owner'", "digest = 'short'"],
     "changes": ["op = 'merge'"],

@@ -75,7 +75,7 @@ async def test_a_deleted_hidden_record_answers_as_one_that_never_was(api: Api, c
 
 
 async def test_nobody_but_editors_can_meet_a_conflict_with_a_hidden_row(api: Api) -> None:
-    """Unique keys and foreign keys ignore row-level security; whoever cannot see all rows cannot get as far as these."""
+    """Unique and foreign keys ignore row-level security; whoever cannot see all rows cannot get as far as these."""
     hidden = await make(api.editor, "places", code="XX-H", level="restricted", origin="o", origin_id="1")
     for body in (
         {**PUBLIC, "kind": "city", "code": "@"},

@@ -3,8 +3,6 @@
 import asyncpg
 import pytest
 
-from tests.conftest import Api
-
 pytestmark = pytest.mark.anyio
 
 API = ("chronika_public", "chronika_partner", "chronika_editor", "chronika_guardian", "chronika_auth")
@@ -27,8 +25,7 @@ async def _none(owner: asyncpg.Connection, sql: str, *arguments: object) -> None
     assert found == []
 
 
-async def test_row_level_security_is_enabled_and_forced_on_every_table(api: Api, owner: asyncpg.Connection) -> None:
-    assert api
+async def test_row_level_security_is_enabled_and_forced_on_every_table(owner: asyncpg.Connection) -> None:
     await _none(
         owner,
         f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND c.relkind IN ('r', 'p') "
@@ -49,7 +46,8 @@ async def test_every_policy_is_for_a_named_role_and_no_reader_sees_all_rows(owne
 async def test_policies_are_constant_comparisons(owner: asyncpg.Connection) -> None:
     """No subquery and no function, which would be slow or volatile; no enum, whose comparison no index serves."""
     found = {r[0] for r in await owner.fetch(
-        "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy UNION SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy"
+        "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy "
+            "UNION SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy"
     )}  # fmt: skip
     allowed = {None, "true", "closed", *(f"(effective_level {op})" for op in ("= 0", "<= 1", "<= 2"))}
     assert found <= allowed
@@ -73,7 +71,8 @@ async def test_no_api_role_is_strong_a_member_of_another_or_without_limits(owner
         )
     await _none(
         owner,
-        "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND NOT 'default_transaction_read_only=on' = ANY (rolconfig)",
+        "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) "
+        "AND NOT 'default_transaction_read_only=on' = ANY (rolconfig)",
         READERS,
     )
 
@@ -91,8 +90,10 @@ async def test_api_roles_own_nothing_and_can_make_nothing(owner: asyncpg.Connect
 async def test_views_check_the_callers_rights_and_nothing_is_materialised(owner: asyncpg.Connection) -> None:
     await _none(
         owner,
-        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND (c.relkind IN ('m', 'f') OR c.relkind = 'v' "
-        f"AND NOT 'security_invoker=true' = ANY (coalesce(c.reloptions, '{{}}'))) AND {NOT_OF_AN_EXTENSION.format('c')}",
+        f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND "
+        "(c.relkind IN ('m', 'f') OR c.relkind = 'v' "
+        f"AND NOT 'security_invoker=true' = ANY (coalesce(c.reloptions, '{{}}'))) "
+        f"AND {NOT_OF_AN_EXTENSION.format('c')}",
     )
 
 
@@ -107,7 +108,8 @@ async def test_functions_are_closed_and_their_search_path_is_fixed(owner: asyncp
     await _none(
         owner,
         f"SELECT p.oid::regprocedure::text FROM pg_proc p WHERE {ours} AND NOT coalesce(("
-        "SELECT bool_or(c IN ('search_path=public, pg_temp', 'search_path=pg_catalog')) FROM unnest(proconfig) c), false)",
+        "SELECT bool_or(c IN ('search_path=public, pg_temp', 'search_path=pg_catalog')) "
+        "FROM unnest(proconfig) c), false)",
     )
 
 
@@ -157,7 +159,8 @@ async def test_readers_write_nothing(owner: asyncpg.Connection) -> None:
 async def test_history_and_audit_are_append_only(owner: asyncpg.Connection) -> None:
     await _none(
         owner,
-        "SELECT t, r FROM unnest($1::text[]) t CROSS JOIN unnest($2::text[]) r WHERE has_table_privilege(r, t, 'DELETE, TRUNCATE') "
+        "SELECT t, r FROM unnest($1::text[]) t CROSS JOIN unnest($2::text[]) r "
+        "WHERE has_table_privilege(r, t, 'DELETE, TRUNCATE') "
         "OR has_any_column_privilege(r, t, 'UPDATE')",
         ["changes", "protected_reads", "erasures", "tombstones", "keys", "key_usage"],
         API,
@@ -172,9 +175,8 @@ async def test_every_reference_to_a_record_spreads_its_level(owner: asyncpg.Conn
         "JOIN pg_attribute e ON e.attrelid = c.confrelid AND e.attname = 'effective_level' "
         "WHERE c.contype = 'f' AND c.conrelid <> 'persons_private'::regclass"
     )
-    sources = dict(
-        await owner.fetch("SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
-    )
+    rows = await owner.fetch("SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+    sources = {r[0]: r[1] for r in rows}
     assert len(found) > 50
     for child, name, parent in found:
         assert f"FROM {parent} WHERE id = NEW.{name}" in sources[f"{child}_level"], (child, name)

@@ -114,8 +114,8 @@ async def test_an_erased_person_is_gone_and_never_comes_back(api: Api, owner: as
     assert again.status_code == 410
     fresh = await api.editor.post("/v1/persons", json={**PUBLIC, "origin_id": f"person/{WORD}"})
     assert fresh.status_code == 410, "not under its origin's id either, which is kept as a hash alone"
-    grave = await owner.fetchrow("SELECT erased_for, origin_id FROM tombstones WHERE id = $1", made["person"])
-    assert grave["erased_for"] == "error"
+    grave = await owner.fetchval("SELECT erased_for FROM tombstones WHERE id = $1", made["person"])
+    assert grave == "error"
     # A hidden person's tombstone stays as hidden as the person was, and one who never was cannot be erased.
     hidden = (await make(api.editor, "persons", level="restricted"))["id"]
     await api.guardian.post(f"/v1/persons/{hidden}/erase", json={"reason": "error"})

@@ -17,6 +17,11 @@ from tests.conftest import SECRET, Api, Server, Site, make_site, start_server
 pytestmark = pytest.mark.anyio
 
 
+async def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(url, headers=headers)
+
+
 @pytest.fixture(scope="module")
 def limited(server_url: str) -> Iterator[list[Server]]:
     """Run two services, as two workers are, on one database, each key having 60 requests in a minute."""
@@ -54,9 +59,9 @@ async def test_two_keys_of_one_holder_live_side_by_side_for_rotation(limited: li
     old_id, old = await _key(limited[0].site)
     _, new = await _key(limited[0].site)
     url = f"{limited[1].url}/v1/persons"
-    assert [httpx.get(url, headers=h).status_code for h in (old, new)] == [200, 200]
+    assert [(await _get(url, h)).status_code for h in (old, new)] == [200, 200]
     await keys.revoke(limited[0].site.url, old_id)
-    assert [httpx.get(url, headers=h).status_code for h in (old, new)] == [401, 200]
+    assert [(await _get(url, h)).status_code for h in (old, new)] == [401, 200]
 
 
 async def test_an_expired_key_and_a_changed_one_are_refused(limited: list[Server]) -> None:
@@ -70,7 +75,7 @@ async def test_an_expired_key_and_a_changed_one_are_refused(limited: list[Server
         "Bearer",
         "x",
     ]
-    answers = [httpx.get(f"{limited[0].url}/v1/persons", headers={"Authorization": w}) for w in wrong]
+    answers = [await _get(f"{limited[0].url}/v1/persons", {"Authorization": w}) for w in wrong]
     assert {a.status_code for a in answers} == {401}
     told = {(a.json()["detail"], a.headers["www-authenticate"]) for a in answers}
     assert len(told) == 1, "why a key is refused is not told"
@@ -99,8 +104,10 @@ async def test_the_limit_of_a_key_holds_over_workers_and_a_restart(limited: list
     assert last.headers["ratelimit-policy"] == '"key";q=60;w=60'
     assert re.fullmatch(r'"key";r=0;t=[0-9]+', last.headers["ratelimit"])
     _, other = await _key(limited[0].site)
-    assert httpx.get(f"{limited[0].url}/v1/statutes", headers=other).status_code == 200, "each key for itself"
-    assert httpx.get(f"{limited[0].url}/v1/statutes").status_code == 200, "readers without a key are not counted here"
+    assert (await _get(f"{limited[0].url}/v1/statutes", other)).status_code == 200, "each key for itself"
+    assert (await _get(f"{limited[0].url}/v1/statutes")).status_code == 200, (
+        "readers without a key are not counted here"
+    )
 
 
 async def test_few_requests_write(api: Api, owner: asyncpg.Connection) -> None:
@@ -120,11 +127,11 @@ async def test_few_requests_write(api: Api, owner: asyncpg.Connection) -> None:
 async def test_the_minute_begins_anew(api: Api, owner: asyncpg.Connection) -> None:
     key_id, _ = await _key(api.site)
     lease = "SELECT granted, remaining FROM lease_requests($1, 32)"
-    granted = [(await owner.fetchrow(lease, key_id))["granted"] for _ in range(40)]
+    granted = [(await owner.fetch(lease, key_id))[0]["granted"] for _ in range(40)]
     assert sum(granted) == 32
     assert granted[-1] == 0
     await owner.execute("UPDATE key_usage SET since = since - interval '61 seconds' WHERE key_id = $1", key_id)
-    assert tuple(await owner.fetchrow(lease, key_id)) == (2, 30)
+    assert tuple((await owner.fetch(lease, key_id))[0]) == (2, 30)
 
 
 async def test_a_repeat_is_replayed_to_its_own_key_alone_and_never_after_revocation(api: Api) -> None:

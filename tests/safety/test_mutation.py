@@ -21,15 +21,18 @@ PARTS = 12
 """Into how many days' parts the mutants are divided."""
 
 MUTANTS = """
-SELECT polrelid::regclass::text AS tab, format('DROP POLICY %I ON %s', polname, polrelid::regclass) AS sql FROM pg_policy
+SELECT polrelid::regclass::text AS tab,
+       format('DROP POLICY %I ON %s', polname, polrelid::regclass) AS sql FROM pg_policy
 UNION ALL
-SELECT tgrelid::regclass::text, format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE NOT tgisinternal
+SELECT tgrelid::regclass::text, format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
+  FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL
 SELECT conrelid::regclass::text, format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
   FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace AND conrelid <> 0
 UNION ALL
 SELECT c.oid::regclass::text, format('REVOKE %s ON %s FROM %s', x.privilege_type, c.oid::regclass, x.grantee::regrole)
-  FROM pg_class c, aclexplode(c.relacl) x WHERE c.relnamespace = 'public'::regnamespace AND x.grantee::regrole::text = ANY ($1)
+  FROM pg_class c, aclexplode(c.relacl) x
+ WHERE c.relnamespace = 'public'::regnamespace AND x.grantee::regrole::text = ANY ($1)
 UNION ALL
 SELECT c.oid::regclass::text,
        format('REVOKE %s (%I) ON %s FROM %s', x.privilege_type, a.attname, c.oid::regclass, x.grantee::regrole)
@@ -37,7 +40,8 @@ SELECT c.oid::regclass::text,
  WHERE c.relnamespace = 'public'::regnamespace AND x.grantee::regrole::text = ANY ($1)
 UNION ALL
 SELECT '', format('REVOKE EXECUTE ON FUNCTION %s FROM %s', p.oid::regprocedure, x.grantee::regrole)
-  FROM pg_proc p, aclexplode(p.proacl) x WHERE pronamespace = 'public'::regnamespace AND x.grantee::regrole::text = ANY ($1)
+  FROM pg_proc p, aclexplode(p.proacl) x
+ WHERE pronamespace = 'public'::regnamespace AND x.grantee::regrole::text = ANY ($1)
 ORDER BY 1, 2
 """
 

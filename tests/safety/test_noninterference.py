@@ -79,6 +79,9 @@ def _value(parameter: dict[str, Any]) -> st.SearchStrategy[str]:
     return st.one_of(ids, st.sampled_from(WORDS))
 
 
+Query = list[tuple[str, str | int | float | bool | None]]
+
+
 @dataclass(frozen=True)
 class Question:
     """One request, with ids still to be filled in."""
@@ -99,7 +102,7 @@ def _questions(draw: st.DrawFn) -> Question:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             filled = draw(_value(parameter))
-            path = path.replace("{%s}" % parameter["name"], filled)
+            path = path.replace("{" + parameter["name"] + "}", filled)
     if draw(st.integers(0, 20)) == 0:
         query.append(("nonsense", "1"))
     return Question(path, tuple(query), draw(st.sampled_from([None, None, None, *TAGS])))
@@ -185,12 +188,11 @@ def _filled(text: str, pair: Pair) -> str:
     return text
 
 
-async def _same(pair: Pair, client: str, url: str, query: list[tuple[str, str]], tag: str | None) -> httpx.Response:
+async def _same(pair: Pair, client: str, url: str, query: Query, tag: str | None) -> httpx.Response:
     """Ask both registries and compare the answers to the byte."""
     headers = {"X-Request-Id": "samesame", **({"If-None-Match": tag} if tag else {})}
-    answers = [
-        await getattr(api, client).get(url, params=httpx.QueryParams(query), headers=headers)
-        for api in (pair.plain, pair.more)
+    answers: list[httpx.Response] = [
+        await getattr(api, client).get(url, params=query, headers=headers) for api in (pair.plain, pair.more)
     ]
     one, two = ((a.status_code, sorted(a.headers.multi_items()), a.content) for a in answers)
     assert one == two, f"{client} {url} {query}"
@@ -199,7 +201,7 @@ async def _same(pair: Pair, client: str, url: str, query: list[tuple[str, str]],
 
 async def _ask(pair: Pair, client: str, question: Question) -> None:
     path = "/".join(_filled(part, pair) for part in question.path.split("/"))
-    query = [(n, _filled(v, pair)) for n, v in question.query if v != "@next"]
+    query: Query = [(n, _filled(v, pair)) for n, v in question.query if v != "@next"]
     tag = pair.etags.get(path) if question.tag == "@etag" else question.tag
     answer = await _same(pair, client, path, query, tag)
     if "etag" in answer.headers:
@@ -214,7 +216,7 @@ async def _ask(pair: Pair, client: str, question: Question) -> None:
         following = (await _same(pair, client, following["next"], [], None)).json() if answer.is_success else None
 
 
-def _runs(count: int) -> Any:
+def _runs(count: int) -> settings:
     return settings(
         max_examples=count,
         deadline=None,
@@ -259,7 +261,7 @@ async def test_every_list_and_every_record_is_the_same(above_partner: Pair, clie
                     await _same(above_partner, client, path.replace("{record_id}", record_id), [], None)
             continue
         names = {p["name"] for p in operation.get("parameters", [])}
-        query = [("limit", "200"), ("count", "exact")] if "cursor" in names else []
+        query: Query = [("limit", "200"), ("count", "exact")] if "cursor" in names else []
         await _same(above_partner, client, path, query, None)
 
 

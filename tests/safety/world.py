@@ -14,9 +14,11 @@ async def visible(editor: httpx.AsyncClient, level: str = "public") -> dict[str,
     at: dict[str, Any] = {**PUBLIC, "level": level}
     made: dict[str, dict[str, Any]] = {}
     for n in ("1", "2"):
-        ref = {kind: record["id"] for kind, record in made.items()}
+        ref: dict[str, str] = {kind: record["id"] for kind, record in made.items()}
 
-        async def add(what: str, /, n: str = n, ref: dict[str, str] = ref, **fields: Any) -> str:
+        async def add(
+            what: str, at: dict[str, Any] = at, n: str = n, ref: dict[str, str] = ref, /, **fields: Any
+        ) -> str:
             made[what] = await make(
                 editor, what, **{**at, "origin": f"base-{level}", "origin_id": f"{what}-{n}"}, **fields
             )
@@ -30,7 +32,7 @@ async def visible(editor: httpx.AsyncClient, level: str = "public") -> dict[str,
             "organisations", names=[{"text": f"Watch {n}"}], place=place, parent=ref.get("organisations")
         )
         source = await add("sources", title=f"Report {n}", publisher=organisation, published=f"2024-0{n}")
-        cites = {"citations": [{"source": source, "page": n}]}
+        cites: dict[str, Any] = {"citations": [{"source": source, "page": n}]}
         code = {"public": "CC", "partner": "AC", "restricted": "PC"}[level]
         statute = await add(
             "statutes", code=code, article=n, titles=[{"text": f"Article {n}", "language": "en"}], **cites
@@ -134,5 +136,5 @@ async def visible_extra(
             ("cases", {"parent": ref["cases"], "judges": [ref["persons"]]}),
             ("figures", {"base": ref["figures"], "source": ref["sources"]}),
         ):
-            added.append((kind, (await make(editor, kind, **at, **fields))["id"]))  # type: ignore[arg-type]
+            added.append((kind, (await make(editor, kind, **at, **fields))["id"]))
     return added
