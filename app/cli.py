@@ -186,6 +186,33 @@ def check() -> None:
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
 
 
+@db.command("erasures", epilog="Example: `chronika db erasures > erasures.ndjson`, kept apart from the backups")
+def list_erasures() -> None:
+    """Print who was erased, a line each, without names: to be repeated after an older backup is restored."""
+    from app.persons import erasures
+
+    with served_database(get_settings()) as url:
+        for line in asyncio.run(erasures.listed(url)):
+            typer.echo(line)
+
+
+@db.command("replay-erasures", epilog="Example: `chronika db replay-erasures erasures.ndjson`")
+def replay_erasures(
+    file: Annotated[typer.FileText, typer.Argument(help="What `chronika db erasures` printed.")],
+) -> None:
+    """Erase again, after a restore, whoever the list names. Running it again changes nothing."""
+    from app.core.schema import SchemaError
+    from app.persons import erasures
+
+    with served_database(get_settings()) as url:
+        try:
+            erased, unknown = asyncio.run(erasures.replay(url, file))
+        except (KeyError, TypeError, ValueError):
+            msg = "the file is not what `chronika db erasures` printed; nothing was erased"
+            raise SchemaError(msg) from None
+    typer.echo(f"Erased {erased}; {unknown} are not in this database.")
+
+
 # --- keys -------------------------------------------------------------------------------------------
 
 

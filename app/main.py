@@ -13,6 +13,7 @@ from app.cases.routes import router as cases
 from app.core import openapi
 from app.core.database import Database
 from app.core.http import Problems, add_problem_handlers
+from app.core.limits import Limits
 from app.core.metrics import Metrics
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.limits = Limits(settings.requests_per_minute)
     for router in (
         persons,
         timelines,
@@ -89,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
-        expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
+        expose_headers=["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
     )
     if settings.metrics:
         app.add_middleware(Metrics)

@@ -56,7 +56,7 @@ def _readable(text: str) -> str | None:
 
 
 async def get_caller(request: Request) -> Caller:
-    """Return who is asking; raises `Unauthorised` for a key that is not, or no longer, valid.
+    """Return who is asking; raises `Unauthorised` for a key that is not, or no longer, valid, `TooManyRequests`.
 
     The key is looked up for every request, so that a revocation holds from the next one in every worker.
     """
@@ -76,6 +76,7 @@ async def get_caller(request: Request) -> Caller:
         raise Unauthorised(detail)
     key = Key(key_id, found["name"], found["origin"])
     request.state.key = key
+    request.state.rate_limit = await request.app.state.limits.take(key_id, database)
     return Caller(request, database, Audience(found["role"]), key)
 
 

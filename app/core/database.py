@@ -50,6 +50,8 @@ AWAY = (
     asyncpg.DiskFullError,
     asyncpg.OutOfMemoryError,
     asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidPasswordError,
 )
@@ -68,7 +70,8 @@ def problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, asyncpg.PostgresError) and (known := SIMPLE_ERRORS.get(error.sqlstate or "")):
         kind, detail = known
         if issubclass(kind, Invalid):
-            hint = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "", detail)
+            broken = getattr(error, "constraint_name", None) or ""
+            hint = next((rule for name, rule in CONSTRAINTS.items() if broken.endswith(name)), detail)
             return kind(hint, errors=[FieldProblem(pointer="", code="refused", detail=hint)])
         return kind(detail)
     return None
@@ -79,8 +82,10 @@ CONSTRAINTS: dict[str, str] = {
     "one_person_or_group": "give a person, an organisation or a counted group",
     "status_one_subject": "a status belongs to either a person or an organisation",
     "fine_has_unit": "an amount needs its unit",
+    "person_counted_only": "children, parents of minors and recipients of aid are counted and never public by name",
+    "person_private_alone": "somebody known only as a relative, a witness or a recipient is public by consent alone",
 }
-"""Constraint name → the rule in words."""
+"""End of a constraint's name → the rule in words."""
 
 
 class Transaction:

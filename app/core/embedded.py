@@ -52,6 +52,7 @@ unix_socket_permissions = 0700
 password_encryption = 'scram-sha-256'
 max_connections = 200
 client_connection_check_interval = '1s'
+deadlock_timeout = '200ms'
 shared_buffers = '128MB'
 random_page_cost = 1.1
 jit = off

@@ -15,6 +15,7 @@ Problem
 ├── UnsupportedMedia      415
 ├── Invalid               422  one entry in `errors` for each wrong part
 ├── MatchRequired         428  PATCH, PUT or DELETE without If-Match
+├── TooManyRequests       429  the key's requests of this minute are used up; with Retry-After
 ├── ServerError           500
 └── Unavailable           503  the database is away or too busy; with Retry-After
 """
@@ -169,6 +170,12 @@ class MatchRequired(Problem):
     status, slug, title = 428, "match-required", "If-Match is required"
 
 
+class TooManyRequests(Problem):
+    """The key has used up its requests of this minute."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests with this key"
+
+
 class ServerError(Problem):
     """Our fault; the log has it under the request's id."""
 
@@ -203,6 +210,7 @@ KINDS: tuple[type[Problem], ...] = (
     UnsupportedMedia,
     Invalid,
     MatchRequired,
+    TooManyRequests,
     ServerError,
     Unavailable,
 )

@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,8 @@ POINTER_LENGTH = 300
 MAX_BODY = 1_000_000
 MAX_DEPTH = 32
 BODY_WAIT_S = 30
+ANSWER_WAIT_S = 60
+"""How long a handler may take, its waiting for the database included; the commit that follows is never cut off."""
 TOO_DEEP = f"The body is nested more than {MAX_DEPTH} deep."
 TRIES = 3
 """How often a request is run before a deadlock or a serialisation failure is the client's to retry."""
@@ -98,6 +100,8 @@ async def _read_body(request: Request) -> None:
 class Route(APIRoute):
     """A route whose handler runs in at most one transaction, committed before any byte of the answer leaves."""
 
+    time_limit: ClassVar[float] = ANSWER_WAIT_S
+
     def get_route_handler(self) -> Handler:
         """Wrap the handler: body first, then the handler, then the commit; a deadlock is tried again."""
         handler = super().get_route_handler()
@@ -107,7 +111,7 @@ class Route(APIRoute):
                 await _read_body(request)
             for left in range(TRIES - 1, -1, -1):
                 try:
-                    return await _in_transaction(handler, request)
+                    return await _in_transaction(handler, request, self.time_limit)
                 except RETRYABLE:
                     if not left:
                         raise
@@ -116,10 +120,11 @@ class Route(APIRoute):
         return answer
 
 
-async def _in_transaction(handler: Handler, request: Request) -> Response:
+async def _in_transaction(handler: Handler, request: Request, time_limit: float) -> Response:
     done = False
     try:
-        response = await handler(request)
+        async with asyncio.timeout(time_limit):
+            response = await handler(request)
         done = response.status_code < 400  # noqa: PLR2004
         return response
     finally:
@@ -281,17 +286,21 @@ class Problems:
                 headers.add_vary_header("Authorization")
                 headers.add_vary_header("Accept")
                 headers.add_vary_header("Accept-Encoding")
+                for name, value in scope["state"].get("rate_limit", {}).items():
+                    headers[name] = value
             elif head:
                 message = {**message, "body": b""}
             await send(message)
 
         try:
             await self.app(scope, receive, sending)
-        except Exception as error:  # whatever it is, the client gets a problem and never a trace
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the client gets a problem and never a trace
             request = Request(scope)
+            problem = error if isinstance(error, Problem) else _known(request, error)
             if started:
-                raise
-            answer = problem_response(request, error if isinstance(error, Problem) else _known(request, error))
+                # The server cuts the connection off and logs what it is given: no message, and no cause with one.
+                raise ConnectionAbortedError from None
+            answer = problem_response(request, problem)
             await answer(scope, receive, sending)
 
 

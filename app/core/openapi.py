@@ -35,6 +35,7 @@ def problems(*kinds: type[Problem]) -> Responses:
         errors.BadRequest,
         errors.Unauthorised,
         errors.Invalid,
+        errors.TooManyRequests,
         errors.ServerError,
         errors.Unavailable,
     }

@@ -71,7 +71,10 @@ async def get_record(resource: Resource, record_id: UUID, query: OneQuery, calle
 
 
 async def absent(resource: Resource, record_id: UUID, caller: Caller) -> Response:
-    """Answer for a record that is not there; tombstones have levels too, so the hidden and the absent are one."""
+    """Answer for a record that is not there; tombstones have levels too, so the hidden and the absent are one.
+
+    What was merged into a record that the caller may not see is as hidden as that one (PostgreSQL keeps that).
+    """
     sql = "SELECT merged_into FROM tombstones WHERE id = $1 AND record_type = $2"
     grave = await caller.database.row(caller.audience, sql, record_id, resource.type)
     if grave is None:

@@ -30,7 +30,8 @@ VOCABULARIES = Path(__file__).parents[1] / "vocabularies" / "data"
 LEAST_VERSION = 180000
 
 ROLES: dict[str, dict[str, str]] = {
-    "chronika_auth": {"statement_timeout": "2s", "default_transaction_read_only": "on"},
+    # It may only call functions, and the one that counts a key's requests writes.
+    "chronika_auth": {"statement_timeout": "2s", "default_transaction_read_only": "off"},
     "chronika_public": {"statement_timeout": "10s", "default_transaction_read_only": "on"},
     "chronika_partner": {"statement_timeout": "10s", "default_transaction_read_only": "on"},
     "chronika_editor": {"statement_timeout": "30s"},

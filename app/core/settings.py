@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     pool_size: int = Field(
         default=4, ge=1, le=100, description="Database connections per audience and worker, at most."
     )
+    requests_per_minute: int = Field(
+        default=6000,
+        ge=0,
+        le=1_000_000,
+        description="Requests that one key may make in a minute, over all workers; 0 sets no limit. Readers without "
+        "a key are the proxy's to limit.",
+    )
     public_url: str | None = Field(
         default=None,
         description="Address under which the world reaches this service, e.g. `https://chronika.example.org`. "

@@ -1,4 +1,4 @@
-"""The protected part of a person: read by guardians only, and never without a record of the reading."""
+"""What only guardians do: read and write the protected part of a person, and erase a person."""
 
 import json
 from uuid import UUID
@@ -7,7 +7,9 @@ from fastapi import Response
 
 from app.core.access import Writer
 from app.core.errors import NotFound
-from app.persons.models import ProtectedFields
+from app.persons.models import Erasure, ProtectedFields
+
+ERASE_WAIT_S = 50
 
 
 async def _known(person_id: UUID, writer: Writer) -> None:
@@ -22,10 +24,8 @@ def _answer(content: str) -> Response:
 async def read_protected(person_id: UUID, writer: Writer) -> Response:
     """Answer the protected part, empty where none was written, and record in the same transaction who read it."""
     await _known(person_id, writer)
-    actor = writer.transaction.actor
-    await writer.transaction.fetch("INSERT INTO protected_reads (actor, person_id) VALUES ($1, $2)", actor, person_id)
-    kept = await writer.transaction.row("SELECT content::text FROM persons_private WHERE person_id = $1", person_id)
-    content = ProtectedFields.model_validate_json(kept[0] if kept else "{}")
+    kept = await writer.transaction.row("SELECT read_protected($1)", person_id)
+    content = ProtectedFields.model_validate_json(kept[0] or "{}")
     return _answer(content.model_dump_json())
 
 
@@ -35,8 +35,21 @@ async def write_protected(person_id: UUID, given: ProtectedFields, writer: Write
     content = given.model_dump(mode="json")
     await writer.transaction.fetch(
         "INSERT INTO persons_private (person_id, content) VALUES ($1, $2::jsonb) "
-        "ON CONFLICT (person_id) DO UPDATE SET content = excluded.content",
+        "ON CONFLICT (person_id) DO UPDATE SET content = $2::jsonb",
         person_id,
         json.dumps(content),
     )
     return _answer(given.model_dump_json())
+
+
+async def erase_person(person_id: UUID, given: Erasure, writer: Writer) -> Response:
+    """Remove everything about a person but a tombstone without content; 404 if there never was one.
+
+    Repeating it is harmless. The answer names the records whose own words may still tell of the person.
+    """
+    # All versions of all records are searched for mentions, which may take longer than a usual statement.
+    await writer.transaction.fetch(f"SET LOCAL statement_timeout = '{ERASE_WAIT_S}s'")
+    row = await writer.transaction.row("SELECT erase_person($1, $2)::text", person_id, given.reason)
+    if row[0] is None:
+        raise NotFound
+    return _answer(f'{{"id":"{person_id}","reason":"{given.reason}","review":{row[0]}}}')

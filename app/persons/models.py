@@ -1,7 +1,7 @@
 """A person: anyone, named or unnamed, who takes part; what could hurt them is kept apart, for guardians only."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import StrictBool
@@ -13,6 +13,8 @@ from app.core.names import NameIn, NameRead, NameRow
 from app.core.records import Input, PartIn, PartRead, PartRow, Read, Record, RecordIn, RecordRead, codes, link
 from app.core.refs import Ref, Reference, To
 from app.core.text import Code, Line, Prose
+
+ErasureReason = Literal["consent_withdrawn", "request", "safety", "error"]
 
 
 class AffiliationFields(SQLModel):
@@ -146,6 +148,22 @@ class ProtectedFields(Input):
 
 class ProtectedRead(Read, ProtectedFields):
     """The protected part as answered, to guardians only; each reading is recorded."""
+
+
+class Erasure(Input):
+    """The decision to erase a person. The reason is a code: words of one's own could say again what is to be gone."""
+
+    reason: ErasureReason = Field(description="Why: consent_withdrawn, request (of the person), safety or error.")
+
+
+class Erased(Read):
+    """What was erased, and what people should read again."""
+
+    id: UUID = Field(description="Id of the person that was; it is never given again.")
+    reason: ErasureReason = Field(description="Why it was erased.")
+    review: list[str] = Field(
+        description="URLs of the events and cases that named the person: their own words may still do so."
+    )
 
 
 class PersonPrivate(SQLModel, table=True):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
-from app.core.errors import Forbidden, NotFound
+from app.core.errors import Forbidden, NotFound, TooLarge, UnsupportedMedia
 from app.core.http import Route
 from app.core.openapi import (
     CHANGED,
@@ -24,8 +24,9 @@ from app.core.openapi import (
 )
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
+from app.persons.actions import erase_person as erase
 from app.persons.actions import read_protected, write_protected
-from app.persons.models import PersonIn, PersonRead, ProtectedFields, ProtectedRead
+from app.persons.models import Erased, Erasure, PersonIn, PersonRead, ProtectedFields, ProtectedRead
 from app.persons.queries import PERSONS, PersonQuery
 
 router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
@@ -86,3 +87,12 @@ async def get_protected(record_id: UUID, writer: GuardianWriterDep) -> Response:
 async def replace_protected(record_id: UUID, body: ProtectedFields, writer: GuardianWriterDep) -> Response:
     """Replace the protected part."""
     return await write_protected(record_id, body, writer)
+
+
+ERASED = {200: {"model": Erased}, **problems(Forbidden, NotFound, TooLarge, UnsupportedMedia)}
+
+
+@router.post("/{record_id}/erase", responses=ERASED, response_class=Response)
+async def erase_person(record_id: UUID, body: Erasure, writer: GuardianWriterDep) -> Response:
+    """Erase a person for good: names, ties, statuses, protected part, all versions; for guardians."""
+    return await erase(record_id, body, writer)

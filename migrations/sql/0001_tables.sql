@@ -22,7 +22,7 @@ CREATE TABLE places (
     UNIQUE (code),
     FOREIGN KEY (parent_id) REFERENCES places (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT places_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent'))
+    CONSTRAINT places_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false))
 );
 CREATE INDEX ix_places_parent_id ON places (parent_id);
 
@@ -59,7 +59,7 @@ CREATE TABLE organisations (
     FOREIGN KEY (place_id) REFERENCES places (id) ON DELETE RESTRICT,
     FOREIGN KEY (parent_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT organisations_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT organisations_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (founded_earliest <= founded_latest),
     CHECK (dissolved_earliest <= dissolved_latest)
 );
@@ -116,7 +116,7 @@ CREATE TABLE sources (
     FOREIGN KEY (publisher_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     FOREIGN KEY (originator_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT sources_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT sources_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (published_earliest <= published_latest),
     CHECK (modified_earliest <= modified_latest),
     CHECK (retrieved_earliest <= retrieved_latest),
@@ -199,7 +199,7 @@ CREATE TABLE statutes (
     CONSTRAINT statutes_origin UNIQUE (origin, origin_id),
     UNIQUE (key),
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT statutes_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT statutes_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (valid_from_earliest <= valid_from_latest),
     CHECK (valid_to_earliest <= valid_to_latest)
 );
@@ -250,7 +250,7 @@ CREATE TABLE persons (
     PRIMARY KEY (id),
     CONSTRAINT persons_origin UNIQUE (origin, origin_id),
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT persons_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT persons_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (born_earliest <= born_latest),
     CHECK (died_earliest <= died_latest)
 );
@@ -353,7 +353,7 @@ CREATE TABLE cases (
     FOREIGN KEY (body_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     FOREIGN KEY (parent_id) REFERENCES cases (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT cases_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT cases_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (opened_earliest <= opened_latest),
     CHECK (decided_earliest <= decided_latest),
     CHECK (count >= 1)
@@ -499,7 +499,7 @@ CREATE TABLE events (
     FOREIGN KEY (facility_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     FOREIGN KEY (case_id) REFERENCES cases (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT events_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT events_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (date_earliest <= date_latest),
     CHECK (reported_earliest <= reported_latest)
 );
@@ -587,7 +587,7 @@ CREATE TABLE statuses (
     FOREIGN KEY (facility_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     FOREIGN KEY (declared_by_id) REFERENCES organisations (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT statuses_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent')),
+    CONSTRAINT statuses_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false)),
     CHECK (start_earliest <= start_latest),
     CHECK (end_earliest <= end_latest),
     CONSTRAINT status_one_subject CHECK (num_nonnulls(person_id, organisation_id) = 1)
@@ -631,7 +631,7 @@ CREATE TABLE figures (
     FOREIGN KEY (source_id) REFERENCES sources (id) ON DELETE RESTRICT,
     FOREIGN KEY (base_id) REFERENCES figures (id) ON DELETE RESTRICT,
     CHECK (level BETWEEN 0 AND 2 AND effective_level BETWEEN level AND 2),
-    CONSTRAINT figures_public_needs_ground CHECK (level > 0 OR publication_ground IN ('public_record', 'consent'))
+    CONSTRAINT figures_public_needs_ground CHECK (level > 0 OR coalesce(publication_ground IN ('public_record', 'consent'), false))
 );
 CREATE INDEX ix_figures_base_id ON figures (base_id);
 CREATE INDEX ix_figures_originator_id ON figures (originator_id);

@@ -90,8 +90,11 @@ BEGIN
     IF (document ->> 'effective_level')::smallint > ceiling THEN
         RETURN NULL;
     END IF;
-    result := document - 'effective_level';
-    FOR part IN SELECT key, value FROM jsonb_each(document) WHERE jsonb_typeof(value) = 'array' LOOP
+    -- Without `position`: a hidden part that comes before a visible one moves its place, and nothing that can be seen.
+    result := document - 'effective_level' - 'position';
+    -- `value` and `filters` hold whatever a client wrote, and no parts.
+    FOR part IN SELECT key, value FROM jsonb_each(document)
+                 WHERE jsonb_typeof(value) = 'array' AND key NOT IN ('value', 'filters') LOOP
         IF jsonb_typeof(part.value -> 0) = 'object' AND part.value -> 0 ? 'effective_level' THEN
             result := jsonb_set(result, ARRAY[part.key], coalesce((
                 SELECT jsonb_agg(visible(e.item, ceiling) ORDER BY e.n)
