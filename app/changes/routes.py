@@ -1,0 +1,45 @@
+"""Routes of the feed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.changes.actions import confirm, list_unconfirmed, read_changes
+from app.changes.models import Changes, ChangesQuery, Confirmation, Selection, UnconfirmedQuery, Withdrawals
+from app.changes.snapshot import stream_snapshot
+from app.core.access import CallerDep, EditorDep
+from app.core.errors import Forbidden, Gone
+from app.core.http import Route
+from app.core.openapi import problems
+
+router = APIRouter(prefix="/v1", tags=["changes"], route_class=Route)
+
+
+@router.get("/changes", responses={200: {"model": Changes}, **problems(Gone)}, response_class=Response)
+async def list_changes(query: Annotated[ChangesQuery, Query()], caller: CallerDep) -> Response:
+    """Read what changed since a cursor, each record as the caller sees it now; at least once, in order."""
+    return await read_changes(query, caller)
+
+
+@router.post("/changes/ack", responses={204: {"description": "It is noted."}, **problems(Gone)}, status_code=204)
+async def confirm_changes(body: Confirmation, caller: CallerDep) -> Response:
+    """Confirm that everything up to a cursor is stored, withdrawals included; editors see who has not."""
+    return await confirm(body.cursor, caller)
+
+
+@router.get(
+    "/changes/unconfirmed", responses={200: {"model": Withdrawals}, **problems(Forbidden)}, response_class=Response
+)
+async def list_unconfirmed_withdrawals(query: Annotated[UnconfirmedQuery, Query()], caller: EditorDep) -> Response:
+    """List records that were taken from the partners, with the keys that have not confirmed it; for editors."""
+    return await list_unconfirmed(query, caller)
+
+
+@router.get(
+    "/snapshot",
+    responses={200: {"content": {"application/x-ndjson": {}}, "description": "One line a record."}, **problems()},
+    response_class=Response,
+)
+async def get_snapshot(query: Annotated[Selection, Query()], caller: CallerDep) -> Response:
+    """Read everything the caller may see, as of one moment: a cursor, the records, and an end that verifies them."""
+    return await stream_snapshot(query, caller)
