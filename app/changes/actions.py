@@ -3,14 +3,17 @@
 import asyncio
 import json
 from datetime import datetime
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 
 from app.changes import cursors
 from app.changes.cursors import NOWHERE, Place
 from app.changes.models import CEILINGS, TYPES, ChangesQuery, Selection, UnconfirmedQuery
-from app.changes.queries import CONFIRM, LAG, UNCONFIRMED, changes_sql, check_sql, head_sql
+from app.changes.pages import Page, read_page
+from app.changes.queries import CONFIRM, LAG, UNCONFIRMED, check_sql, head_sql
 from app.changes.sequencer import LOGIN, Sequencer
 from app.core.access import Caller
 from app.core.errors import CursorExpired, CursorRequired, FeedDiverged, ScopeChanged, Unauthorised
@@ -39,13 +42,13 @@ def check_scope(place: Place, caller: Caller, selection: Selection) -> None:
         raise ScopeChanged(detail, snapshot=cursors.snapshot_url(selection))
 
 
-def check_place(place: Place, row: Any, selection: Selection) -> None:
+def check_place(place: Place, feed: UUID, here: UUID | None, oldest: int | None, selection: Selection) -> None:
     """Raise `FeedDiverged` or `CursorExpired` unless the row at the cursor's number is the one that it saw."""
     again = cursors.snapshot_url(selection)
-    if row["feed"] == place.feed:
-        if row["here"] == place.uid or (place.seq == 0 and (row["oldest"] or 1) == 1):
+    if feed == place.feed:
+        if here == place.uid or (place.seq == 0 and (oldest or 1) == 1):
             return
-        if row["here"] is None and row["oldest"] is not None and place.seq < row["oldest"]:
+        if here is None and oldest is not None and place.seq < oldest:
             detail = "The feed no longer holds what came after this cursor; begin again from the snapshot."
             raise CursorExpired(detail, snapshot=again)
     detail = "This server does not have what the cursor has seen; begin again from the snapshot."
@@ -62,28 +65,34 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
     sequencer = sequencer_of(caller.request)
     loop = asyncio.get_running_loop()
     until = loop.time() + query.wait
+    fetch = partial(caller.database.fetch, caller.audience)
     while True:
         await sequencer.try_number()
-        arguments = (place.seq, query.limit, query.names(), query.exclude_origin)
-        row = await caller.database.row(caller.audience, changes_sql(caller.audience), *arguments)
-        check_place(place, row, query)
-        end = (row["last_seq"], row["last_uid"]) if row["last_seq"] else (row["head_seq"] or 0, row["head_uid"])
-        place = place_at(caller, query, row["feed"], *end)
-        if row["items"] or row["lag"] is not None or loop.time() >= until:
-            return _page(row, place, caller)
+        page = await read_page(
+            fetch,
+            caller.audience,
+            place.seq,
+            limit=query.limit,
+            types=query.names(),
+            excluded=query.exclude_origin,
+        )
+        check_place(place, page.feed, page.here, page.oldest, query)
+        place = place_at(caller, query, page.feed, page.seq, page.uid)
+        if page.items or page.lag is not None or loop.time() >= until:
+            return _answer(page, place, caller)
         # Nothing for this selection: the place has moved on all the same, and the wait goes on from there.
         if not await sequencer.moved(caller.audience, place.seq, until) or await caller.request.is_disconnected():
-            return _page(row, place, caller)
+            return _answer(page, place, caller)
 
 
-def _page(row: Any, place: Place, caller: Caller) -> Response:
+def _answer(page: Page, place: Place, caller: Caller) -> Response:
     rest = {
         "cursor": cursors.write(place, caller.database.secret),
-        "has_more": row["lag"] is not None,
-        "as_of": row["as_of"].isoformat().replace("+00:00", "Z"),
-        "lag_s": round(max(row["lag"] or 0.0, 0.0), 3),
+        "has_more": page.lag is not None,
+        "as_of": page.as_of.isoformat().replace("+00:00", "Z"),
+        "lag_s": round(max(page.lag or 0.0, 0.0), 3),
     }
-    body = '{"items":[' + row["items"] + "]," + json.dumps(rest)[1:]
+    body = '{"items":[' + ",".join(page.items) + "]," + json.dumps(rest)[1:]
     return Response(body, 200, NO_STORE, media_type="application/json")
 
 
@@ -104,7 +113,7 @@ async def confirm(cursor: str, caller: Caller) -> Response:
         detail = "The cursor was given for another role; begin again from the snapshot."
         raise ScopeChanged(detail, snapshot=cursors.snapshot_url(Selection()))
     row = await caller.database.row(caller.audience, check_sql(caller.audience), place.seq)
-    check_place(place, row, Selection())
+    check_place(place, row["feed"], row["here"], row["oldest"], Selection())
     arguments = (caller.key.id, place.types, place.level, place.seq, place.uid)
     await caller.database.row(LOGIN, CONFIRM, *arguments)
     return Response(status_code=204, headers=NO_STORE)

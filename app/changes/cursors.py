@@ -66,6 +66,8 @@ def read(cursor: str, secret: bytes) -> Place:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raw = b""
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != cursor:
+        raw = b""  # one place has one cursor: bits that the last character has to spare are none of it
     seal, payload = raw[:_SEAL], raw[_SEAL:]
     if len(payload) != _FORM.size or not hmac.compare_digest(seal, _seal(payload, secret)) or payload[0] != _KIND:
         detail = "Take `cursor` from a page of the feed or from the snapshot, as it is."

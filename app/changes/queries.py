@@ -1,15 +1,14 @@
-"""How the feed is read: one statement, one snapshot, under the caller's own login."""
+"""How the feed is read: its statements, all of them run under the caller's own login."""
 
 from functools import cache
 
-from sqlalchemy import ColumnElement, Text, cast, literal_column, select
+from sqlalchemy import Text, cast, literal_column, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from app.changes.models import ORDER
 from app.core.records import Audience, Resource
 from app.core.shapes import json_object, shape
 
-_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 
 def seq_of(audience: Audience) -> str:
@@ -22,12 +21,17 @@ def had_of(audience: Audience) -> str:
     return "level_before IS NOT NULL" if audience.sees_everything else f"had_{audience.value}"
 
 
-def item_sql(resource: Resource, audience: Audience, first: tuple[tuple[str, str], ...] = ()) -> str:
-    """Return the SQL of a record `r` as an item of the feed, `first` being what stands before its members."""
+@cache
+def items_sql(resource: Resource, audience: Audience) -> str:
+    """Return the statement of records as items of the feed, $1 their ids: id and JSON text of each that is seen."""
+    return f"SELECT r.id, {item_sql(resource, audience)} FROM {resource.name} AS r WHERE r.id = ANY($1::uuid[])"  # noqa: S608
+
+
+def item_sql(resource: Resource, audience: Audience) -> str:
+    """Return the SQL of a record `r` as an item of the feed: the form in which lists show it, and what it is."""
     row = resource.table.alias("r")
     item = json_object(
         (
-            *((name, literal_column(sql)) for name, sql in first),
             ("op", literal_column("'upsert'")),
             ("type", literal_column(f"'{resource.type}'")),
             ("id", row.c.id),
@@ -36,34 +40,20 @@ def item_sql(resource: Resource, audience: Audience, first: tuple[tuple[str, str
             ("data", shape(resource, row, audience)),
         )
     )
-    return render(cast(item, Text))
-
-
-def render(sql: ColumnElement[str]) -> str:
-    """Return the text of an expression with its few constants in place, to stand inside a longer statement."""
-    whole = str(select(sql).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
-    return whole.removeprefix("SELECT ").rpartition("\nFROM")[0]
+    # With its few constants in place, so that it can stand inside a longer statement.
+    whole = str(select(cast(item, Text)).compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+    return whole.removeprefix("SELECT ").rpartition("\nFROM")[0].removesuffix(" AS json_build_object_1")
 
 
 @cache
-def changes_sql(audience: Audience) -> str:
-    """Return the statement of one page: $1 place reached, $2 limit, $3 types, $4 excluded origin or null.
+def entries_sql(audience: Audience) -> str:
+    """Return the statement of what changed: $1 place reached, $2 limit, $3 types, $4 excluded origin or null.
 
-    It answers one row: what the cursor is checked against, the head of the feed, where the page ends, and its items.
-    A page that is not full ends at the head, so that a selection which matches little is not read over and over.
-    An entry is shown as the record is now. Where the caller cannot see it now, it is a removal if before any change on
-    the page they could; looking at the first or the last change alone leaves records behind.
+    It answers one row: what the cursor is checked against, the head of the feed, where the page ends, and its entries,
+    of a record the last. `had` tells whether the caller could see the record before any of its changes on the page;
+    looking at the first or the last change alone leaves records behind.
     """
     seq, had = seq_of(audience), had_of(audience)
-    upserts = "\n".join(
-        f"WHEN '{r.type}' THEN (SELECT {item_sql(r, audience, (('seq', 'e.seq'),))} "  # noqa: S608 -- our own names
-        f"FROM {r.name} AS r WHERE r.id = e.record_id)"
-        for r in ORDER
-    )
-    targets = " ".join(
-        f"WHEN '{r.type}' THEN (SELECT m.id FROM {r.name} m WHERE m.id = t.merged_into)"  # noqa: S608
-        for r in ORDER
-    )
     return f"""
 WITH read AS (
     SELECT {seq} AS seq, uid, record_type, record_id, origin, {had} AS had, at FROM changes
@@ -76,20 +66,6 @@ WITH read AS (
     SELECT DISTINCT ON (record_id) seq, record_type, record_id, origin,
            bool_or(had) OVER (PARTITION BY record_id) AS had
       FROM page WHERE n <= $2::integer ORDER BY record_id, seq DESC
-), now_seen AS (
-    SELECT e.*, CASE e.record_type
-{upserts}
-    END AS upsert, t.id IS NOT NULL AS buried, CASE e.record_type {targets} END AS target
-      FROM entries e LEFT JOIN tombstones t ON t.id = e.record_id
-), items AS (
-    SELECT seq, CASE
-        WHEN upsert IS NOT NULL THEN upsert
-        WHEN NOT had THEN NULL
-        WHEN target IS NOT NULL THEN json_build_object('seq', seq, 'op', 'merge', 'type', record_type,
-            'id', record_id, 'origin', origin, 'into', target)::text
-        ELSE json_build_object('seq', seq, 'op', 'remove', 'type', record_type, 'id', record_id,
-            'origin', origin, 'reason', CASE WHEN buried THEN 'deleted' ELSE 'withdrawn' END)::text
-    END AS item FROM now_seen
 ), head AS (
     SELECT {seq} AS seq, uid FROM changes WHERE {seq} IS NOT NULL ORDER BY {seq} DESC LIMIT 1
 )
@@ -101,8 +77,19 @@ SELECT (SELECT id FROM feed) AS feed,
        (SELECT uid FROM page WHERE n = $2::integer) AS last_uid,
        (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM page WHERE n = $2::integer + 1) AS lag,
        statement_timestamp() AS as_of,
-       (SELECT coalesce(string_agg(item, ',' ORDER BY seq), '') FROM items WHERE item IS NOT NULL) AS items
+       e.* FROM (SELECT array_agg(seq ORDER BY seq) AS seqs, array_agg(record_type ORDER BY seq) AS types,
+                        array_agg(record_id ORDER BY seq) AS ids, array_agg(origin ORDER BY seq) AS origins,
+                        array_agg(had ORDER BY seq) AS had FROM entries) e
 """  # noqa: S608 -- made of our own names only
+
+
+TOMBSTONES = "SELECT id, record_type, merged_into FROM tombstones WHERE id = ANY($1::uuid[])"
+"""Those of the records that were deleted while the caller could see them."""
+
+
+def seen_sql(resource: Resource) -> str:
+    """Return the statement of which of the records $1 the caller can see."""
+    return f"SELECT id FROM {resource.name} WHERE id = ANY($1::uuid[])"  # noqa: S608
 
 
 @cache

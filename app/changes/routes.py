@@ -5,7 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.changes.actions import confirm, list_unconfirmed, read_changes
-from app.changes.models import Changes, ChangesQuery, Confirmation, Selection, UnconfirmedQuery, Withdrawals
+from app.changes.digest import get_digest
+from app.changes.models import (
+    Changes,
+    ChangesQuery,
+    Confirmation,
+    Digest,
+    DigestQuery,
+    Selection,
+    UnconfirmedQuery,
+    Withdrawals,
+)
 from app.changes.snapshot import stream_snapshot
 from app.core.access import CallerDep, EditorDep
 from app.core.errors import Forbidden, Gone
@@ -43,3 +53,9 @@ async def list_unconfirmed_withdrawals(query: Annotated[UnconfirmedQuery, Query(
 async def get_snapshot(query: Annotated[Selection, Query()], caller: CallerDep) -> Response:
     """Read everything the caller may see, as of one moment: a cursor, the records, and an end that verifies them."""
     return await stream_snapshot(query, caller)
+
+
+@router.get("/digest", responses={200: {"model": Digest}, **problems()}, response_class=Response)
+async def get_content_digest(query: Annotated[DigestQuery, Query()], caller: CallerDep) -> Response:
+    """Read checksums of everything of a type that the caller may see, to compare two registries without a reload."""
+    return await get_digest(query, caller)

@@ -28,7 +28,7 @@ STREAMS = 3
 """How many long answers an audience may read at once from one worker; one more is told to come back."""
 
 STREAM_IDLE_S = 60
-"""How long a long answer may stand still before its connection is taken back."""
+"""How long a long answer may stand still, or one of its statements take, before its connection is taken back."""
 
 SIMPLE_ERRORS: dict[str, tuple[type[Problem], str]] = {
     "23505": (Conflict, "A record with that key, code or origin id exists already."),
@@ -205,7 +205,8 @@ class Database:
             pool.acquire(timeout=WAIT_S) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_S}s'")
+            for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
+                await connection.execute(f"SET LOCAL {name} = '{STREAM_IDLE_S}s'")
             yield connection
 
     async def close(self) -> None:
