@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app import __version__
 from app.cases.routes import parts as case_parts
 from app.cases.routes import router as cases
+from app.changes.routes import long_bodies as bulk
 from app.changes.routes import router as changes
 from app.changes.sequencer import Sequencer
 from app.core import openapi
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         figures,
         vocabularies,
         changes,
+        bulk,
         system,
         explorer,
     ):

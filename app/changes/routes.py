@@ -1,10 +1,11 @@
 """Routes of the feed."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.changes.actions import confirm, list_unconfirmed, read_changes
+from app.changes.bulk import BulkAnswer, BulkQuery, BulkRow, write_in_bulk
 from app.changes.digest import get_digest
 from app.changes.models import (
     Changes,
@@ -17,8 +18,8 @@ from app.changes.models import (
     Withdrawals,
 )
 from app.changes.snapshot import stream_snapshot
-from app.core.access import CallerDep, EditorDep
-from app.core.errors import Forbidden, Gone
+from app.core.access import CallerDep, EditorDep, WriterDep
+from app.core.errors import Forbidden, Gone, TooLarge, UnsupportedMedia
 from app.core.http import Route
 from app.core.openapi import problems
 
@@ -59,3 +60,34 @@ async def get_snapshot(query: Annotated[Selection, Query()], caller: CallerDep) 
 async def get_content_digest(query: Annotated[DigestQuery, Query()], caller: CallerDep) -> Response:
     """Read checksums of everything of a type that the caller may see, to compare two registries without a reload."""
     return await get_digest(query, caller)
+
+
+class LongRoute(Route):
+    """A route whose body is read row by row, however long."""
+
+    reads_body: ClassVar[bool] = False
+    time_limit: ClassVar[float] = 600
+
+
+long_bodies = APIRouter(prefix="/v1", tags=["changes"], route_class=LongRoute)
+
+ROWS = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": BulkRow.model_json_schema()}},
+        },
+    }
+}
+
+
+@long_bodies.post(
+    "/bulk",
+    responses={200: {"model": BulkAnswer}, **problems(Forbidden, TooLarge, UnsupportedMedia)},
+    response_class=Response,
+    openapi_extra=ROWS,
+)
+async def write_bulk(query: Annotated[BulkQuery, Query()], request: Request, writer: WriterDep) -> Response:
+    """Write up to 10,000 records by origin and origin id; the answer says of each row what became of it."""
+    return await write_in_bulk(query, request, writer)

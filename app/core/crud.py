@@ -281,10 +281,23 @@ def _own(given: RecordIn, record_id: UUID, caller: Caller) -> None:
 
 async def _insert_record(resource: Resource, given: RecordIn, record_id: UUID, writer: Writer) -> Response:
     _own(given, record_id, writer.caller)
-    refs = await check(writer.transaction, given)
-    tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
-    await insert(writer.transaction, rows_of(resource, record_id, given, refs), tables)
+    await insert_new(writer.transaction, resource, record_id, given)
     return await _answer(resource, record_id, writer, 201)
+
+
+async def insert_new(transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn) -> None:
+    """Find what the record refers to and insert it with its parts."""
+    refs = await check(transaction, given)
+    tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
+    await insert(transaction, rows_of(resource, record_id, given, refs), tables)
+
+
+async def overwrite(transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn) -> None:
+    """Bring a record that is there to what is given; what is equal is not touched, and then nothing is logged."""
+    refs = await check(transaction, given)
+    rows = rows_of(resource, record_id, given, refs)
+    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
+    await _replace_parts(transaction, resource, record_id, rows)
 
 
 async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> Response:
@@ -377,10 +390,7 @@ async def _update(resource: Resource, record_id: UUID, given: RecordIn, writer: 
         ):
             detail = "origin and origin_id say where the record was made and never change"
             raise Invalid(detail, errors=[FieldProblem(pointer="/origin", code="fixed", detail=detail)])
-    refs = await check(transaction, given)
-    rows = rows_of(resource, record_id, given, refs)
-    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
-    await _replace_parts(transaction, resource, record_id, rows)
+    await overwrite(transaction, resource, record_id, given)
     return await _answer(resource, record_id, writer, 200)
 
 
@@ -466,7 +476,9 @@ __all__ = [
     "create_record",
     "delete_record",
     "insert",
+    "insert_new",
     "merge",
+    "overwrite",
     "replace_record",
     "rows_of",
     "tables_of",

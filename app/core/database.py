@@ -120,6 +120,13 @@ class Transaction:
         """Run a prebuilt statement and return its first row, or None."""
         return await self.row(statement.sql, *statement.arguments(values))
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what is done inside, and only that, when it raises."""
+        connection = await self._begun()
+        async with connection.transaction():
+            yield
+
     async def settle(self) -> None:
         """Have the database number the versions now rather than at the commit, so that the answer can show them."""
         connection = await self._begun()
