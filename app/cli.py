@@ -23,6 +23,7 @@ from app.core.embedded import EmbeddedServerError, embedded_server
 from app.core.keys import KeysError
 from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
+from app.exchange.peer import PullError
 from app.sample import load as sample
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
 out = Console()
 
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError)
+KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError, PullError)
 """Errors whose one line is all that a person needs."""
 
 
@@ -166,6 +167,32 @@ def check() -> None:
             raise SchemaError(msg)
         schema.check(url)
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
+
+
+# --- other registries -------------------------------------------------------------------------------
+
+
+def _seconds(text: str) -> int:
+    if not text.removesuffix("s").isdigit() or not 1 <= int(text.removesuffix("s")) <= 86_400:  # noqa: PLR2004
+        msg = "a number of seconds such as 60s, at most a day"
+        raise typer.BadParameter(msg)
+    return int(text.removesuffix("s"))
+
+
+@app.command(epilog="Example: `chronika pull https://other.example --key chr_… --every 60s`")
+def pull(
+    url: Annotated[str, typer.Argument(help="Address of the other registry.")],
+    key: Annotated[str | None, typer.Option(help="Key that it gave you; without, only what is public.")] = None,
+    types: Annotated[list[str] | None, typer.Option(help="Only records of this type; may be given again.")] = None,
+    every: Annotated[str | None, typer.Option(help="Pull again and again, with this pause: 60s.")] = None,
+) -> None:
+    """Bring another registry's records here, and later what changed there. It may be stopped and run again any time."""
+    from app.exchange.puller import pull_from
+
+    settings = get_settings()
+    pause = _seconds(every) if every else None
+    with served_database(settings) as database_url:
+        asyncio.run(pull_from(database_url, settings, url, key, types or [], pause, typer.echo))
 
 
 # --- keys -------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -
     return rows
 
 
-def _references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
+def references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
     """Yield each reference in an input: where it stands, the table it points at, and the reference."""
     for name, info in type(given).model_fields.items():
         value, at = getattr(given, name), f"{pointer}/{info.alias or name}"
@@ -98,7 +98,7 @@ def _references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[s
         elif isinstance(value, list):
             for n, item in enumerate(value):
                 if isinstance(item, PartIn):
-                    yield from _references(item, f"{at}/{n}")
+                    yield from references(item, f"{at}/{n}")
 
 
 FIND_REFS = """
@@ -115,7 +115,7 @@ async def check(transaction: Transaction, given: RecordIn) -> dict[tuple[str, Re
     """Find what the input refers to and the codes it uses, in one statement each; raises `Invalid` for the missing."""
     wrong: list[FieldProblem] = []
     found: dict[tuple[str, Ref], UUID] = {}
-    refs = list(_references(given))
+    refs = list(references(given))
     if refs:
         asked = [{"n": n, "tab": table, **ref.model_dump(mode="json")} for n, (_, table, ref) in enumerate(refs)]
         answers = {r["n"]: r["id"] for r in await transaction.fetch(FIND_REFS, json.dumps(asked))}
@@ -292,9 +292,11 @@ async def insert_new(transaction: Transaction, resource: Resource, record_id: UU
     await insert(transaction, rows_of(resource, record_id, given, refs), tables)
 
 
-async def overwrite(transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn) -> None:
+async def overwrite(
+    transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn, refs: Found | None = None
+) -> None:
     """Bring a record that is there to what is given; what is equal is not touched, and then nothing is logged."""
-    refs = await check(transaction, given)
+    refs = refs or await check(transaction, given)
     rows = rows_of(resource, record_id, given, refs)
     await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
     await _replace_parts(transaction, resource, record_id, rows)
@@ -479,6 +481,7 @@ __all__ = [
     "insert_new",
     "merge",
     "overwrite",
+    "references",
     "replace_record",
     "rows_of",
     "tables_of",

@@ -59,6 +59,31 @@ CREATE TABLE feed_acks (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (holder, types)
 );
+
+-- What this registry pulls from others: the cursor reached, and which record of theirs is which of ours.
+CREATE TABLE pulls (
+    peer varchar NOT NULL,
+    types varchar NOT NULL,
+    cursor varchar NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (peer, types)
+);
+CREATE TABLE pulled (
+    peer varchar NOT NULL,
+    remote_id uuid NOT NULL,
+    record_type varchar NOT NULL,
+    local_id uuid NOT NULL,
+    version integer NOT NULL,
+    PRIMARY KEY (peer, remote_id)
+);
+"""
+
+# What its owner withdrew may come back under the same id, unlike what was deleted for good.
+FORGET = """
+CREATE FUNCTION forget_withdrawn(record uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM tombstones t WHERE t.id = record AND t.merged_into IS NULL
+       AND EXISTS (SELECT FROM pulled p WHERE p.local_id = record);
+$$;
 """
 
 # Numbers are given to committed rows only, so the order of numbers is an order of commits: whoever has seen number n
@@ -216,7 +241,7 @@ def access() -> str:
     sql = "".join(
         f"ALTER TABLE {t} ENABLE ROW LEVEL SECURITY; ALTER TABLE {t} FORCE ROW LEVEL SECURITY; "
         f"CREATE POLICY owner ON {t} TO chronika_owner USING (true) WITH CHECK (true);\n"
-        for t in ("feed", "feed_acks")
+        for t in ("feed", "feed_acks", "pulls", "pulled")
     )
     for audience in ("public", "partner"):
         sql += (
@@ -231,17 +256,20 @@ def access() -> str:
 CREATE POLICY everyone ON feed FOR SELECT TO {READERS}, {WRITERS} USING (true);
 GRANT SELECT ON feed TO {READERS}, {WRITERS};
 REVOKE EXECUTE ON FUNCTION number_changes(), feed_lag(smallint), confirm_feed(varchar, integer, smallint, bigint, uuid),
-    unconfirmed_withdrawals(varchar[], bigint, integer) FROM PUBLIC;
+    unconfirmed_withdrawals(varchar[], bigint, integer), forget_withdrawn(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION number_changes(), feed_lag(smallint),
     confirm_feed(varchar, integer, smallint, bigint, uuid) TO chronika_feed;
-GRANT EXECUTE ON FUNCTION unconfirmed_withdrawals(varchar[], bigint, integer) TO {WRITERS};
+GRANT EXECUTE ON FUNCTION unconfirmed_withdrawals(varchar[], bigint, integer), forget_withdrawn(uuid) TO {WRITERS};
+CREATE POLICY editors ON pulls TO {WRITERS} USING (true) WITH CHECK (true);
+CREATE POLICY editors ON pulled TO {WRITERS} USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON pulls, pulled TO {WRITERS};
 """
     )
 
 
 def upgrade() -> None:
     """Add the feed to the change log."""
-    run(TABLES + NUMBER + LAG + ACK + close_function() + access())
+    run(TABLES + FORGET + NUMBER + LAG + ACK + close_function() + access())
 
 
 def downgrade() -> None:
@@ -255,8 +283,8 @@ def downgrade() -> None:
     run(functions.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
     run(
         "DROP FUNCTION number_changes(), feed_lag(smallint), confirm_feed(varchar, integer, smallint, bigint, uuid), "
-        "unconfirmed_withdrawals(varchar[], bigint, integer);"
-        "DROP TABLE feed, feed_acks;"
+        "unconfirmed_withdrawals(varchar[], bigint, integer), forget_withdrawn(uuid);"
+        "DROP TABLE feed, feed_acks, pulls, pulled;"
         "DROP POLICY chronika_public_reads ON changes; DROP POLICY chronika_partner_reads ON changes;"
         "REVOKE ALL ON changes FROM chronika_public, chronika_partner;"
         "ALTER TABLE changes DROP COLUMN version_partner, DROP COLUMN version_public, DROP COLUMN had_partner, "
