@@ -5,7 +5,6 @@ import json
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from fastapi import Request, Response
 
@@ -14,7 +13,7 @@ from app.changes.cursors import NOWHERE, Place
 from app.changes.models import CEILINGS, TYPES, ChangesQuery, Selection, UnconfirmedQuery
 from app.changes.pages import Page, read_page
 from app.changes.queries import CONFIRM, LAG, UNCONFIRMED, check_sql, head_sql
-from app.changes.sequencer import LOGIN, Sequencer
+from app.changes.sequencer import LOGIN, Head, Sequencer
 from app.core.access import Caller
 from app.core.errors import CursorExpired, CursorRequired, FeedDiverged, ScopeChanged, Unauthorised
 
@@ -28,10 +27,10 @@ def sequencer_of(request: Request) -> Sequencer:
     return found
 
 
-def place_at(caller: Caller, selection: Selection, feed: Any, seq: int, uid: Any) -> Place:
+def place_at(caller: Caller, selection: Selection, feed: Any, at: Head, horizon: Head) -> Place:
     """Return a place in the caller's feed."""
-    level, types = CEILINGS[caller.audience], cursors.types_of(selection)
-    return Place(feed, level, types, cursors.excluded_by(selection), seq, uid or NOWHERE)
+    level, types, excluded = CEILINGS[caller.audience], cursors.types_of(selection), cursors.excluded_by(selection)
+    return Place(feed, level, types, excluded, at.seq, at.uid or NOWHERE, horizon.seq, horizon.uid or NOWHERE)
 
 
 def check_scope(place: Place, caller: Caller, selection: Selection) -> None:
@@ -42,13 +41,17 @@ def check_scope(place: Place, caller: Caller, selection: Selection) -> None:
         raise ScopeChanged(detail, snapshot=cursors.snapshot_url(selection))
 
 
-def check_place(place: Place, feed: UUID, here: UUID | None, oldest: int | None, selection: Selection) -> None:
-    """Raise `FeedDiverged` or `CursorExpired` unless the row at the cursor's number is the one that it saw."""
+def check_place(place: Place, row: Any, selection: Selection) -> None:
+    """Raise `FeedDiverged` or `CursorExpired` unless the rows at the cursor's numbers are those that it saw.
+
+    `row` has the feed's id, `here` and `there`, the uids at place and horizon, and `oldest`, the first number kept.
+    """
     again = cursors.snapshot_url(selection)
-    if feed == place.feed:
-        if here == place.uid or (place.seq == 0 and (oldest or 1) == 1):
+    if row["feed"] == place.feed:
+        reached = row["here"] == place.uid or (place.seq == 0 and (row["oldest"] or 1) == 1)
+        if reached and (row["there"] == place.horizon_uid or place.horizon == 0):
             return
-        if here is None and oldest is not None and place.seq < oldest:
+        if row["here"] is None and row["oldest"] is not None and place.seq < row["oldest"]:
             detail = "The feed no longer holds what came after this cursor; begin again from the snapshot."
             raise CursorExpired(detail, snapshot=again)
     detail = "This server does not have what the cursor has seen; begin again from the snapshot."
@@ -75,9 +78,13 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
             limit=query.limit,
             types=query.names(),
             excluded=query.exclude_origin,
+            horizon=place.horizon,
         )
-        check_place(place, page.feed, page.here, page.oldest, query)
-        place = place_at(caller, query, page.feed, page.seq, page.uid)
+        check_place(place, page.checked, query)
+        horizon = Head(place.horizon, place.horizon_uid) if place.horizon > page.end.seq else page.end
+        if page.items:
+            horizon = await sequencer.horizon(caller.audience)
+        place = place_at(caller, query, place.feed, page.end, horizon)
         if page.items or page.lag is not None or loop.time() >= until:
             return _answer(page, place, caller)
         # Nothing for this selection: the place has moved on all the same, and the wait goes on from there.
@@ -112,8 +119,8 @@ async def confirm(cursor: str, caller: Caller) -> Response:
     if place.level != CEILINGS[caller.audience]:
         detail = "The cursor was given for another role; begin again from the snapshot."
         raise ScopeChanged(detail, snapshot=cursors.snapshot_url(Selection()))
-    row = await caller.database.row(caller.audience, check_sql(caller.audience), place.seq)
-    check_place(place, row["feed"], row["here"], row["oldest"], Selection())
+    row = await caller.database.row(caller.audience, check_sql(caller.audience), place.seq, place.horizon)
+    check_place(place, row, Selection())
     arguments = (caller.key.id, place.types, place.level, place.seq, place.uid)
     await caller.database.row(LOGIN, CONFIRM, *arguments)
     return Response(status_code=204, headers=NO_STORE)

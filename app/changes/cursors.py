@@ -14,13 +14,17 @@ from app.core.errors import BadCursor
 NOWHERE = UUID(int=0)
 """Stands for the row of a place before the first change."""
 
-_FORM = struct.Struct(">B16sBH8sQ16s")
+_FORM = struct.Struct(">B16sBH8sQ16sQ16s")
 _KIND, _SEAL = 1, 12
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a feed: the number reached, and the random uid of the row there, which a restored server has not."""
+    """A place in a feed: the number reached, and the random uid of the row there, which a restored server has not.
+
+    Records are shown as they are now, so a caller may know more than the place says: up to the horizon. A server that
+    was restored to a moment in between has the row at the place, but not the one at the horizon.
+    """
 
     feed: UUID
     level: int
@@ -28,6 +32,8 @@ class Place:
     excluded: bytes
     seq: int
     uid: UUID
+    horizon: int
+    horizon_uid: UUID
 
 
 def types_of(selection: Selection) -> int:
@@ -56,7 +62,17 @@ def _seal(payload: bytes, secret: bytes) -> bytes:
 
 def write(place: Place, secret: bytes) -> str:
     """Write a place as a cursor."""
-    payload = _FORM.pack(_KIND, place.feed.bytes, place.level, place.types, place.excluded, place.seq, place.uid.bytes)
+    payload = _FORM.pack(
+        _KIND,
+        place.feed.bytes,
+        place.level,
+        place.types,
+        place.excluded,
+        place.seq,
+        place.uid.bytes,
+        place.horizon,
+        place.horizon_uid.bytes,
+    )
     return base64.urlsafe_b64encode(_seal(payload, secret) + payload).decode().rstrip("=")
 
 
@@ -72,5 +88,5 @@ def read(cursor: str, secret: bytes) -> Place:
     if len(payload) != _FORM.size or not hmac.compare_digest(seal, _seal(payload, secret)) or payload[0] != _KIND:
         detail = "Take `cursor` from a page of the feed or from the snapshot, as it is."
         raise BadCursor(detail)
-    _, feed, level, types, excluded, seq, uid = _FORM.unpack(payload)
-    return Place(UUID(bytes=feed), level, types, excluded, seq, UUID(bytes=uid))
+    _, feed, level, types, excluded, seq, uid, horizon, horizon_uid = _FORM.unpack(payload)
+    return Place(UUID(bytes=feed), level, types, excluded, seq, UUID(bytes=uid), horizon, UUID(bytes=horizon_uid))

@@ -13,6 +13,7 @@ from app.changes import cursors
 from app.changes.actions import NO_STORE, place_at, sequencer_of
 from app.changes.models import CEILINGS, RESOURCES, DigestQuery, Selection
 from app.changes.queries import DIALECT, head_sql
+from app.changes.sequencer import Head
 from app.core.access import Caller
 from app.core.records import LEVELS, Links, Part, Record, Resource
 from app.core.refs import TARGETS
@@ -90,8 +91,9 @@ async def get_digest(query: DigestQuery, caller: Caller) -> Response:
     selection = Selection(types=[query.type], exclude_origin=query.exclude_origin)
     async with caller.database.stream(caller.audience) as connection:
         head = await connection.fetchrow(head_sql(caller.audience))
+        horizon = await sequencer_of(caller.request).horizon(caller.audience)
         buckets = await read_buckets(connection, RESOURCES[query.type], query.exclude_origin)
-    place = place_at(caller, selection, head["feed"], head["seq"], head["uid"])
+    place = place_at(caller, selection, head["feed"], Head(head["seq"], head["uid"]), horizon)
     body = {
         "type": query.type,
         "level": LEVELS[CEILINGS[caller.audience]],

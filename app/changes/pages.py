@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.changes.models import RESOURCES
 from app.changes.queries import TOMBSTONES, entries_sql, items_sql, seen_sql
+from app.changes.sequencer import Head
 from app.core.records import Audience
 
 Fetch = Callable[..., Awaitable[list[Any]]]
@@ -17,14 +18,11 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 
 @dataclass(frozen=True)
 class Page:
-    """A page as read: its items as JSON texts, where it ends, and what the caller's cursor is checked against."""
+    """A page as read: its items as JSON texts, where it ends, and the row that the cursor is checked against."""
 
     items: list[str]
-    seq: int
-    uid: UUID | None
-    feed: UUID
-    here: UUID | None
-    oldest: int | None
+    end: Head
+    checked: Any
     lag: float | None
     as_of: datetime
 
@@ -37,6 +35,7 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
     limit: int,
     types: list[str],
     excluded: str | None,
+    horizon: int,
     entries: Callable[[Audience], str] = entries_sql,
 ) -> Page:
     """Read the page that comes after a number.
@@ -46,7 +45,7 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
     depends on the two being of one moment, and a poll that finds nothing is one small statement.
     A page that is not full ends at the head, so that a selection which matches little is not read over and over.
     """
-    (row,) = await fetch(entries(audience), after, limit, types, excluded)
+    (row,) = await fetch(entries(audience), after, limit, types, excluded, horizon)
     changed = list(zip(*(row[c] or () for c in ("seqs", "types", "ids", "origins", "had")), strict=True))
     shown: dict[UUID, str] = {}
     for name in {e[1] for e in changed}:
@@ -61,16 +60,8 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
         elif record_id in removals:
             items.append(removals[record_id])
     full = row["last_seq"] is not None
-    return Page(
-        items,
-        row["last_seq"] if full else row["head_seq"] or 0,
-        row["last_uid"] if full else row["head_uid"],
-        row["feed"],
-        row["here"],
-        row["oldest"],
-        row["lag"],
-        row["as_of"],
-    )
+    end = Head(row["last_seq"], row["last_uid"]) if full else Head(row["head_seq"] or 0, row["head_uid"])
+    return Page(items, end, row, row["lag"], row["as_of"])
 
 
 async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, str]:

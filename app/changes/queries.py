@@ -47,7 +47,7 @@ def item_sql(resource: Resource, audience: Audience) -> str:
 
 @cache
 def entries_sql(audience: Audience) -> str:
-    """Return the statement of what changed: $1 place reached, $2 limit, $3 types, $4 excluded origin or null.
+    """Return the statement of what changed: $1 place reached, $2 limit, $3 types, $4 excluded or null, $5 horizon.
 
     It answers one row: what the cursor is checked against, the head of the feed, where the page ends, and its entries,
     of a record the last. `had` tells whether the caller could see the record before any of its changes on the page;
@@ -71,6 +71,7 @@ WITH read AS (
 )
 SELECT (SELECT id FROM feed) AS feed,
        (SELECT uid FROM changes WHERE {seq} = $1::bigint) AS here,
+       (SELECT uid FROM changes WHERE {seq} = $5::bigint) AS there,
        (SELECT min({seq}) FROM changes) AS oldest,
        (SELECT seq FROM head) AS head_seq, (SELECT uid FROM head) AS head_uid,
        (SELECT seq FROM page WHERE n = $2::integer) AS last_seq,
@@ -105,10 +106,11 @@ def head_sql(audience: Audience) -> str:
 
 @cache
 def check_sql(audience: Audience) -> str:
-    """Return the statement that a cursor is checked against: $1 its seq."""
+    """Return the statement that a cursor is checked against: $1 its number, $2 its horizon."""
     seq = seq_of(audience)
     return (
         f"SELECT (SELECT id FROM feed) AS feed, (SELECT uid FROM changes WHERE {seq} = $1::bigint) AS here, "  # noqa: S608
+        f"(SELECT uid FROM changes WHERE {seq} = $2::bigint) AS there, "
         f"(SELECT min({seq}) FROM changes) AS oldest"
     )
 

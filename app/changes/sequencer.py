@@ -5,7 +5,8 @@ Any number of these may run, in any number of processes; the database lets one n
 
 import asyncio
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -22,18 +23,11 @@ PAUSE_S = 0.25
 """How long a change waits at most for its number, while nobody reads."""
 
 
-class Heads(NamedTuple):
-    """The last number of each audience's feed."""
+class Head(NamedTuple):
+    """The last entry of a feed: its number and its uid; 0 and None before the first."""
 
-    editors: int
-    partners: int
-    everyone: int
-
-    def of(self, audience: Audience) -> int:
-        """Return the last number of an audience's feed."""
-        if audience.sees_everything:
-            return self.editors
-        return self.partners if audience is Audience.PARTNER else self.everyone
+    seq: int = 0
+    uid: UUID | None = None
 
 
 class Sequencer:
@@ -42,14 +36,20 @@ class Sequencer:
     def __init__(self, database: Database) -> None:
         """Remember the database; nothing runs yet."""
         self._database = database
-        self._heads = Heads(0, 0, 0)
+        self._heads: dict[Audience, Head] = {}
         self._looked = float("-inf")
 
     async def number(self) -> bool:
         """Number what is committed; true if there is more than was done at once. Raises what the database raises."""
         row = await self._database.row(LOGIN, NUMBER)
-        self._heads = Heads(row["editors"], row["partners"], row["everyone"])
+        self._heads = heads_of(row)
         return bool(row["more"])
+
+    async def horizon(self, audience: Audience) -> Head:
+        """Number everything that is committed and return the last entry: whatever was read before is not beyond it."""
+        while await self.number():
+            pass
+        return self._heads[audience]
 
     async def try_number(self) -> bool:
         """Number what is committed, unless the database is busy or away: then it is done later, and nothing is lost."""
@@ -75,7 +75,18 @@ class Sequencer:
             if now - self._looked >= PAUSE_S:
                 self._looked = now  # set first: of all who wait in this process, one looks
                 await self.try_number()
-            if self._heads.of(audience) > beyond:
+            if self._heads.get(audience, Head()).seq > beyond:
                 return True
             await asyncio.sleep(min(PAUSE_S, max(until - loop.time(), 0)))
         return False
+
+
+def heads_of(row: Any) -> dict[Audience, Head]:
+    """Return the last entry of each audience's feed from what the numbering answers."""
+    names = {
+        Audience.PUBLIC: "everyone",
+        Audience.PARTNER: "partners",
+        Audience.EDITOR: "editors",
+        Audience.GUARDIAN: "editors",
+    }
+    return {audience: Head(row[name] or 0, row[f"{name}_uid"]) for audience, name in names.items()}

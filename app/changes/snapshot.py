@@ -13,6 +13,7 @@ from app.changes import cursors
 from app.changes.actions import NO_STORE, place_at, sequencer_of
 from app.changes.models import RESOURCES, Selection
 from app.changes.queries import head_sql, item_sql
+from app.changes.sequencer import Head
 from app.core.access import Caller
 from app.core.records import Audience, Resource
 
@@ -50,7 +51,9 @@ async def _chunks(selection: Selection, caller: Caller) -> AsyncIterator[bytes]:
     checksum, count = hashlib.sha256(), 0
     async with caller.database.stream(caller.audience) as connection:
         head = await connection.fetchrow(head_sql(caller.audience))
-        place = place_at(caller, selection, head["feed"], head["seq"], head["uid"])
+        # The moment is fixed by now; what is numbered after it covers all that can be seen in it.
+        horizon = await sequencer_of(caller.request).horizon(caller.audience)
+        place = place_at(caller, selection, head["feed"], Head(head["seq"], head["uid"]), horizon)
         first = {
             "cursor": cursors.write(place, caller.database.secret),
             "as_of": head["as_of"].isoformat().replace("+00:00", "Z"),

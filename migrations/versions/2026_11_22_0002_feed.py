@@ -91,7 +91,8 @@ $$;
 # gets it sees all that the holder before it numbered; at a stricter isolation that would not be so.
 # Numbers follow the greatest given, not a sequence: none is ever skipped, and none depends on what is hidden.
 NUMBER = """
-CREATE FUNCTION number_changes(OUT editors bigint, OUT partners bigint, OUT everyone bigint, OUT more boolean)
+CREATE FUNCTION number_changes(OUT editors bigint, OUT partners bigint, OUT everyone bigint,
+    OUT editors_uid uuid, OUT partners_uid uuid, OUT everyone_uid uuid, OUT more boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE numbered integer := 0;
 BEGIN
@@ -118,8 +119,11 @@ BEGIN
           FROM given, last WHERE c.id = given.id;
         GET DIAGNOSTICS numbered = ROW_COUNT;
     END IF;
-    SELECT coalesce(max(c.seq), 0), coalesce(max(c.seq_partner), 0), coalesce(max(c.seq_public), 0)
-      INTO editors, partners, everyone FROM changes c;
+    SELECT c.seq, c.uid INTO editors, editors_uid FROM changes c WHERE c.seq IS NOT NULL ORDER BY c.seq DESC LIMIT 1;
+    SELECT c.seq_partner, c.uid INTO partners, partners_uid FROM changes c
+     WHERE c.seq_partner IS NOT NULL ORDER BY c.seq_partner DESC LIMIT 1;
+    SELECT c.seq_public, c.uid INTO everyone, everyone_uid FROM changes c
+     WHERE c.seq_public IS NOT NULL ORDER BY c.seq_public DESC LIMIT 1;
     more := numbered = 5000;
 END $$;
 """

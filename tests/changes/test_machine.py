@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from app.changes import queries
 from app.changes.pages import read_page
+from app.changes.sequencer import Head, heads_of
 from app.core.records import Audience
 from app.core.settings import role_password
 from app.persons.queries import PERSONS
@@ -43,6 +44,8 @@ class Wrong:
     """Only the first change on the page is asked whether the caller could see the record before."""
     no_uid: bool = False
     """The cursor is the number alone: a restored server is not noticed."""
+    no_horizon: bool = False
+    """The cursor does not say how much more its holder knows: a server restored to just before that is not noticed."""
 
 
 def statement(audience: Audience, wrong: Wrong) -> str:
@@ -66,7 +69,9 @@ def statement(audience: Audience, wrong: Wrong) -> str:
         sql = sql.replace(
             "bool_or(had) OVER (PARTITION BY record_id)", "first_value(had) OVER (PARTITION BY record_id ORDER BY seq)"
         )
-    assert (sql == queries.entries_sql(audience)) == (wrong in (Wrong(), Wrong(no_uid=True))), "the mutant must differ"
+    assert (sql == queries.entries_sql(audience)) == (wrong in (Wrong(), Wrong(no_uid=True), Wrong(no_horizon=True))), (
+        "the mutant must differ"
+    )
     return sql
 
 
@@ -77,6 +82,7 @@ class Partner:
     audience: Audience
     seq: int = 0
     uid: UUID | None = None
+    horizon: Head = field(default_factory=Head)
     records: dict[str, Any] = field(default_factory=dict)
 
 
@@ -174,11 +180,15 @@ class Machine:
             limit=limit,
             types=TYPES,
             excluded=None,
+            horizon=partner.horizon.seq,
             entries=partial(statement, wrong=self.wrong),
         )
         if crash:
             return True
-        if partner.seq and not self.wrong.no_uid and not self.wrong.cursor_is_id and page.here != partner.uid:
+        diverged = partner.seq and page.checked["here"] != partner.uid
+        beyond = partner.horizon.seq and not self.wrong.no_horizon
+        diverged = diverged or (beyond and page.checked["there"] != partner.horizon.uid)
+        if diverged and not self.wrong.no_uid and not self.wrong.cursor_is_id:
             await self.resync(partner)
             return True
         for item in map(json.loads, page.items):
@@ -187,8 +197,8 @@ class Machine:
                 partner.records[item["id"]] = item["data"]
             else:
                 partner.records.pop(item["id"], None)
-        if page.seq:
-            partner.seq, partner.uid = page.seq, page.uid
+        partner.seq, partner.uid = page.end
+        partner.horizon = heads_of(await self.feed.fetchrow(queries.NUMBER))[audience]
         return page.lag is not None
 
     async def seen(self, audience: Audience) -> dict[str, Any]:
@@ -204,6 +214,7 @@ class Machine:
             assert head is not None
             partner.seq, partner.uid = head["seq"], head["uid"]
             partner.records = await self.seen(partner.audience)
+        partner.horizon = heads_of(await self.feed.fetchrow(queries.NUMBER))[partner.audience]
 
     async def save(self) -> None:
         """Take a backup of what is committed."""
@@ -321,6 +332,7 @@ MUTANTS = {
     "no level before": Wrong(no_level_before=True),
     "only the first change": Wrong(first_change_only=True),
     "a cursor without uid": Wrong(no_uid=True),
+    "a cursor without horizon": Wrong(no_horizon=True),
 }
 
 POLL = ("poll", Audience.PUBLIC)
@@ -337,6 +349,8 @@ CAUGHT: dict[str, list[tuple[Any, ...]]] = {
         *(SHOWN, NUMBER, ("save",), OTHER, NUMBER, (*POLL, 3, False)),
         *(("restore",), ("put", 0, 0, 1)),
     ],
+    # The second version was seen at the place of the first; the backup has the first alone.
+    "a cursor without horizon": [SHOWN, NUMBER, ("save",), SHOWN, (*POLL, 3, False), ("restore",)],
 }
 """For each mutant an interleaving in which it goes wrong."""
 
