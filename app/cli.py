@@ -45,8 +45,9 @@ def _known() -> tuple[type[Exception], ...]:
     from app.core.keys import KeysError
     from app.core.schema import SchemaError
     from app.core.settings import SettingsError
+    from app.exchange.peer import PullError
 
-    return SettingsError, SchemaError, EmbeddedServerError, KeysError
+    return SettingsError, SchemaError, EmbeddedServerError, KeysError, PullError
 
 
 @contextmanager
@@ -211,6 +212,32 @@ def replay_erasures(
             msg = "the file is not what `chronika db erasures` printed; nothing was erased"
             raise SchemaError(msg) from None
     typer.echo(f"Erased {erased}; {unknown} are not in this database.")
+
+
+# --- other registries -------------------------------------------------------------------------------
+
+
+def _seconds(text: str) -> int:
+    if not text.removesuffix("s").isdigit() or not 1 <= int(text.removesuffix("s")) <= 86_400:  # noqa: PLR2004
+        msg = "a number of seconds such as 60s, at most a day"
+        raise typer.BadParameter(msg)
+    return int(text.removesuffix("s"))
+
+
+@app.command(epilog="Example: `chronika pull https://other.example --key chr_… --every 60s`")
+def pull(
+    url: Annotated[str, typer.Argument(help="Address of the other registry.")],
+    key: Annotated[str | None, typer.Option(help="Key that it gave you; without, only what is public.")] = None,
+    types: Annotated[list[str] | None, typer.Option(help="Only records of this type; may be given again.")] = None,
+    every: Annotated[str | None, typer.Option(help="Pull again and again, with this pause: 60s.")] = None,
+) -> None:
+    """Bring another registry's records here, and later what changed there. It may be stopped and run again any time."""
+    from app.exchange.puller import pull_from
+
+    settings = get_settings()
+    pause = _seconds(every) if every else None
+    with served_database(settings) as database_url:
+        asyncio.run(pull_from(database_url, settings, url, key, types or [], pause, typer.echo))
 
 
 # --- keys -------------------------------------------------------------------------------------------

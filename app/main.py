@@ -1,5 +1,6 @@
 """The application: this list of routers is the table of contents."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from app import __version__
 from app.cases.routes import parts as case_parts
 from app.cases.routes import router as cases
+from app.changes.routes import long_bodies as bulk
+from app.changes.routes import router as changes
+from app.changes.sequencer import Sequencer
 from app.core import openapi
 from app.core.database import Database
 from app.core.http import Problems, add_problem_handlers
@@ -45,9 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         raise RuntimeError(msg)
     database = Database(settings.database_url, secret_bytes(settings), settings.pool_size)
 
+    sequencer = Sequencer(database)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        numbering = asyncio.create_task(sequencer.run())
         yield
+        numbering.cancel()
         await database.close()
 
     app = FastAPI(
@@ -64,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.limits = Limits(settings.requests_per_minute)
+    app.state.sequencer = sequencer
     for router in (
         persons,
         timelines,
@@ -77,6 +86,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sources,
         figures,
         vocabularies,
+        changes,
+        bulk,
         system,
         explorer,
     ):

@@ -87,7 +87,7 @@ def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -
     return rows
 
 
-def _references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
+def references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
     """Yield each reference in an input: where it stands, the table it points at, and the reference."""
     for name, info in type(given).model_fields.items():
         value, at = getattr(given, name), f"{pointer}/{info.alias or name}"
@@ -98,7 +98,7 @@ def _references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[s
         elif isinstance(value, list):
             for n, item in enumerate(value):
                 if isinstance(item, PartIn):
-                    yield from _references(item, f"{at}/{n}")
+                    yield from references(item, f"{at}/{n}")
 
 
 FIND_REFS = """
@@ -115,7 +115,7 @@ async def check(transaction: Transaction, given: RecordIn) -> dict[tuple[str, Re
     """Find what the input refers to and the codes it uses, in one statement each; raises `Invalid` for the missing."""
     wrong: list[FieldProblem] = []
     found: dict[tuple[str, Ref], UUID] = {}
-    refs = list(_references(given))
+    refs = list(references(given))
     if refs:
         asked = [{"n": n, "tab": table, **ref.model_dump(mode="json")} for n, (_, table, ref) in enumerate(refs)]
         answers = {r["n"]: r["id"] for r in await transaction.fetch(FIND_REFS, json.dumps(asked))}
@@ -281,10 +281,25 @@ def _own(given: RecordIn, record_id: UUID, caller: Caller) -> None:
 
 async def _insert_record(resource: Resource, given: RecordIn, record_id: UUID, writer: Writer) -> Response:
     _own(given, record_id, writer.caller)
-    refs = await check(writer.transaction, given)
-    tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
-    await insert(writer.transaction, rows_of(resource, record_id, given, refs), tables)
+    await insert_new(writer.transaction, resource, record_id, given)
     return await _answer(resource, record_id, writer, 201)
+
+
+async def insert_new(transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn) -> None:
+    """Find what the record refers to and insert it with its parts."""
+    refs = await check(transaction, given)
+    tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
+    await insert(transaction, rows_of(resource, record_id, given, refs), tables)
+
+
+async def overwrite(
+    transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn, refs: Found | None = None
+) -> None:
+    """Bring a record that is there to what is given; what is equal is not touched, and then nothing is logged."""
+    refs = refs or await check(transaction, given)
+    rows = rows_of(resource, record_id, given, refs)
+    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
+    await _replace_parts(transaction, resource, record_id, rows)
 
 
 async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> Response:
@@ -377,10 +392,7 @@ async def _update(resource: Resource, record_id: UUID, given: RecordIn, writer: 
         ):
             detail = "origin and origin_id say where the record was made and never change"
             raise Invalid(detail, errors=[FieldProblem(pointer="/origin", code="fixed", detail=detail)])
-    refs = await check(transaction, given)
-    rows = rows_of(resource, record_id, given, refs)
-    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
-    await _replace_parts(transaction, resource, record_id, rows)
+    await overwrite(transaction, resource, record_id, given)
     return await _answer(resource, record_id, writer, 200)
 
 
@@ -466,7 +478,10 @@ __all__ = [
     "create_record",
     "delete_record",
     "insert",
+    "insert_new",
     "merge",
+    "overwrite",
+    "references",
     "replace_record",
     "rows_of",
     "tables_of",

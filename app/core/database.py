@@ -24,6 +24,12 @@ AUTH = "auth"
 WAIT_S = 2.0
 """How long a request waits for a connection before it is told to come back."""
 
+STREAMS = 3
+"""How many long answers an audience may read at once from one worker; one more is told to come back."""
+
+STREAM_IDLE_S = 60
+"""How long a long answer may stand still, or one of its statements take, before its connection is taken back."""
+
 SIMPLE_ERRORS: dict[str, tuple[type[Problem], str]] = {
     "23505": (Conflict, "A record with that key, code or origin id exists already."),
     "23503": (Conflict, "Other records refer to it, or a record that it refers to is gone."),
@@ -119,6 +125,13 @@ class Transaction:
         """Run a prebuilt statement and return its first row, or None."""
         return await self.row(statement.sql, *statement.arguments(values))
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what is done inside, and only that, when it raises."""
+        connection = await self._begun()
+        async with connection.transaction():
+            yield
+
     async def settle(self) -> None:
         """Have the database number the versions now rather than at the commit, so that the answer can show them."""
         connection = await self._begun()
@@ -147,22 +160,23 @@ class Database:
         self._pools: dict[str, asyncpg.Pool] = {}
         self._opening = asyncio.Lock()
 
-    async def pool(self, audience: Audience | str) -> asyncpg.Pool:
-        """Return the pool of an audience, made at its first use."""
-        name = str(audience)
+    async def pool(self, audience: Audience | str, *, streams: bool = False) -> asyncpg.Pool:
+        """Return the pool of an audience, or its pool for long answers, made at its first use."""
+        name = f"{audience}:streams" if streams else str(audience)
         if (found := self._pools.get(name)) is not None:
             return found
         async with self._opening:
             if name not in self._pools:
-                self._pools[name] = await self._open(f"chronika_{name}")
+                size = STREAMS if streams else self._size
+                self._pools[name] = await self._open(f"chronika_{audience}", size)
         return self._pools[name]
 
-    async def _open(self, role: str) -> asyncpg.Pool:
+    async def _open(self, role: str, size: int) -> asyncpg.Pool:
         url = self._url.set(username=role, password=role_password(self.secret, role))
         return await asyncpg.create_pool(
             url.render_as_string(hide_password=False),
             min_size=0,
-            max_size=self._size,
+            max_size=size,
             timeout=WAIT_S,
             # Every statement outside a transaction is its own, and nothing changes the session: there is nothing
             # to reset, and not resetting saves each read a round trip.
@@ -190,6 +204,22 @@ class Database:
     async def transaction(self, audience: Audience) -> Transaction:
         """Return a transaction on the audience's pool; it begins at its first statement."""
         return Transaction(await self.pool(audience))
+
+    @asynccontextmanager
+    async def stream(self, audience: Audience) -> AsyncIterator[Any]:
+        """Give a connection in a transaction that sees one moment, to read a long answer from.
+
+        It comes from a small pool of its own: readers who take their time never take an ordinary request's connection.
+        A reader who takes nothing at all for a minute loses it.
+        """
+        pool = await self.pool(audience, streams=True)
+        async with (
+            pool.acquire(timeout=WAIT_S) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
+                await connection.execute(f"SET LOCAL {name} = '{STREAM_IDLE_S}s'")
+            yield connection
 
     async def close(self) -> None:
         """Close all pools, waiting a moment for what is still running."""

@@ -3,13 +3,17 @@
 Problem
 ├── BadRequest            400  the request cannot be read
 │   ├── BadJson                not JSON, duplicate keys, NaN, too deep
-│   └── BadCursor              a cursor that this list did not give
+│   ├── BadCursor              a cursor that this list did not give
+│   └── CursorRequired         the feed goes on from a cursor, which the snapshot gives
 ├── Unauthorised          401  no key, or one that is not valid
 ├── Forbidden             403  the key's role may not do this
 ├── NotFound              404  absent, or hidden from this caller: the two are one
 ├── MethodNotAllowed      405
 ├── Conflict              409  it exists already, or something still refers to it
 ├── Gone                  410  deleted; the caller could see it before
+│   ├── FeedDiverged           the server does not have what the cursor has seen: it was restored, or is another
+│   ├── ScopeChanged           the cursor was for another role, other types or another excluded origin
+│   └── CursorExpired          the cursor is older than what the feed still holds
 ├── ChangedMeanwhile      412  If-Match names another version
 ├── TooLarge              413
 ├── UnsupportedMedia      415
@@ -100,6 +104,12 @@ class BadCursor(BadRequest):
     slug, title = "invalid-cursor", "The cursor does not belong to this list"
 
 
+class CursorRequired(BadRequest):
+    """The feed goes on from a cursor; the first one comes with the snapshot."""
+
+    slug, title = "cursor-required", "The feed goes on from a cursor"
+
+
 class Unauthorised(Problem):
     """No key was sent, or one that is not valid."""
 
@@ -138,6 +148,24 @@ class Gone(Problem):
     """It was deleted, and the caller could see it before."""
 
     status, slug, title = 410, "gone", "The record was deleted"
+
+
+class FeedDiverged(Gone):
+    """The server does not have what the cursor has seen: it was restored from a backup, or it is another server."""
+
+    slug, title = "feed-diverged", "The feed is no longer the one that the cursor was in"
+
+
+class ScopeChanged(Gone):
+    """The cursor was given for another role of the key, other types or another excluded origin."""
+
+    slug, title = "scope-changed", "The cursor was for another selection"
+
+
+class CursorExpired(Gone):
+    """The cursor is older than the oldest change that the feed still holds."""
+
+    slug, title = "cursor-expired", "The cursor is too old"
 
 
 class ChangedMeanwhile(Problem):
@@ -199,12 +227,16 @@ KINDS: tuple[type[Problem], ...] = (
     BadRequest,
     BadJson,
     BadCursor,
+    CursorRequired,
     Unauthorised,
     Forbidden,
     NotFound,
     MethodNotAllowed,
     Conflict,
     Gone,
+    FeedDiverged,
+    ScopeChanged,
+    CursorExpired,
     ChangedMeanwhile,
     TooLarge,
     UnsupportedMedia,

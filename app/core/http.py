@@ -101,15 +101,17 @@ class Route(APIRoute):
     """A route whose handler runs in at most one transaction, committed before any byte of the answer leaves."""
 
     time_limit: ClassVar[float] = ANSWER_WAIT_S
+    reads_body: ClassVar[bool] = True
+    """False for a handler that reads a long body by itself, piece by piece; it cannot be run twice."""
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler: body first, then the handler, then the commit; a deadlock is tried again."""
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            if request.method not in {"GET", "HEAD"}:
+            if self.reads_body and request.method not in {"GET", "HEAD"}:
                 await _read_body(request)
-            for left in range(TRIES - 1, -1, -1):
+            for left in range(TRIES - 1 if self.reads_body else 0, -1, -1):
                 try:
                     return await _in_transaction(handler, request, self.time_limit)
                 except RETRYABLE:

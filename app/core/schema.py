@@ -34,6 +34,7 @@ ROLES: dict[str, dict[str, str]] = {
     "chronika_auth": {"statement_timeout": "2s", "default_transaction_read_only": "off"},
     "chronika_public": {"statement_timeout": "10s", "default_transaction_read_only": "on"},
     "chronika_partner": {"statement_timeout": "10s", "default_transaction_read_only": "on"},
+    "chronika_feed": {"statement_timeout": "10s"},
     "chronika_editor": {"statement_timeout": "30s"},
     "chronika_guardian": {"statement_timeout": "30s"},
 }

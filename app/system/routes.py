@@ -1,5 +1,7 @@
 """Routes about the service itself: is it alive, is it ready, what does it hold, and what do its problems mean."""
 
+import json
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -7,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from app import __version__
+from app.changes.actions import feed_position
 from app.core.access import CallerDep
 from app.core.errors import KINDS, NotFound, Problem, Unavailable
 from app.core.http import Route, conditional, etag_of
@@ -25,12 +28,21 @@ class Health(BaseModel):
     status: str = Field(description="ok")
 
 
+class Feed(BaseModel):
+    """How far the caller's change feed has come."""
+
+    position: int = Field(description="Number of its last entry; each role's feed is counted apart.")
+    lag_s: float = Field(description="Age in seconds of the oldest change that has no number yet; 0 if none.")
+
+
 class Status(BaseModel):
     """What the service is and holds, as far as the caller may see."""
 
     name: str = Field(description="chronika")
     version: str = Field(description="Version of the program.")
     records: dict[str, int] = Field(description="Resource → how many records the caller may see.")
+    feed: Feed = Field(description="How far the caller's change feed has come.")
+    changed_at: datetime | None = Field(description="When something last changed that the caller may see (UTC).")
 
 
 class Explained(BaseModel):
@@ -68,9 +80,17 @@ async def get_metrics(request: Request) -> Response:
 
 @router.get("/v1/status", responses={200: {"model": Status}, **NOT_MODIFIED, **problems()}, response_class=Response)
 async def get_service_status(caller: CallerDep) -> Response:
-    """Read what the service is and how many records of each kind the caller may see."""
-    row = await caller.database.row(caller.audience, COUNTS)
-    body = f'{{"name":"chronika","version":"{__version__}","records":{row[0]}}}'.encode()
+    """Read what the service is, how many records of each kind the caller may see, and how far the feed has come."""
+    counts = await caller.database.row(caller.audience, COUNTS)
+    position, lag, changed_at = await feed_position(caller)
+    status = Status(
+        name="chronika",
+        version=__version__,
+        records=json.loads(counts[0]),
+        feed=Feed(position=position, lag_s=lag),
+        changed_at=changed_at,
+    )
+    body = status.model_dump_json().encode()
     return conditional(caller.request, body, etag_of(body))
 
 

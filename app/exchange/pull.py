@@ -1,0 +1,313 @@
+"""Pulling from another registry: its records are stored here with the cursor that they came with, in one transaction.
+
+A record is owned by its origin: what is ours is never taken from elsewhere, and of theirs only what is newer than what
+we have from there. So an echo between two registries stops after one hop.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from pydantic import ValidationError
+
+from app.changes.digest import read_buckets
+from app.changes.models import ORDER, RESOURCES, TYPES
+from app.core import crud
+from app.core.database import Database, Transaction, problem_of
+from app.core.errors import Conflict, Gone, Invalid
+from app.core.records import LEVELS, Audience, RecordIn, Resource
+from app.core.refs import TARGETS, Ref
+from app.exchange.peer import Peer, PullError, StartAgain
+
+BATCH = 200
+"""Records of a snapshot that are stored in one transaction."""
+
+PAGE = 500
+"""Changes asked for at a time."""
+
+NAMES = {r.name: r.type for r in ORDER}
+
+
+@dataclass
+class Counts:
+    """What a pull did, in records."""
+
+    created: int = 0
+    updated: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    """Not stored: the registry here does not accept them, or they name something that cannot be had."""
+
+    def __str__(self) -> str:
+        """Write it as a line."""
+        return ", ".join(f"{getattr(self, f.name)} {f.name}" for f in fields(self))
+
+
+class Pull:
+    """One registry that is pulled from, on behalf of one that is here."""
+
+    def __init__(self, database: Database, origin: str, peer: Peer, name: str, types: list[str]) -> None:
+        """Take the database and origin of the registry here, and the other one with the name it is remembered by."""
+        self._database, self._origin, self._peer, self._name = database, origin, peer, name
+        self._types = types
+        self._selection: dict[str, Any] = {"exclude_origin": origin, **({"types": types} if types else {})}
+        self._scope = ",".join(sorted(types))
+        self.counts = Counts()
+
+    async def run(self, progress: Callable[[int, int | None], None] = lambda _done, _total: None) -> None:
+        """Bring everything here that is new there: the snapshot the first time, then what changed."""
+        found = await self._database.row(
+            Audience.EDITOR, "SELECT cursor FROM pulls WHERE peer = $1 AND types = $2", self._name, self._scope
+        )
+        cursor = found["cursor"] if found else await self._snapshot(progress)
+        while True:
+            try:
+                page = await self._peer.changes({**self._selection, "cursor": cursor, "limit": PAGE})
+            except StartAgain:
+                cursor = await self._snapshot(progress)
+                continue
+            await self._store(page["items"], page["cursor"])
+            progress(len(page["items"]), None)
+            cursor = page["cursor"]
+            if not page["has_more"]:
+                return
+
+    # --- storing ------------------------------------------------------------------------------------
+
+    async def _snapshot(self, progress: Callable[[int, int | None], None]) -> str:
+        """Store the snapshot batch by batch; what it does not hold any more goes with the cursor, at the end."""
+        seen: set[UUID] = set()
+        with contextlib.closing(await self._peer.snapshot(self._selection)) as snapshot:
+            items = snapshot.items()
+            while batch := list(islice(items, BATCH)):
+                seen |= {UUID(item["id"]) for item in batch}
+                await self._store(batch, None, compare=True)
+                progress(len(batch), snapshot.count)
+        known = await self._database.fetch(
+            Audience.EDITOR,
+            "SELECT remote_id, record_type FROM pulled WHERE peer = $1 AND record_type = ANY($2)",
+            self._name,
+            self._types or list(TYPES),
+        )
+        lost = [
+            {"op": "remove", "type": r["record_type"], "id": str(r["remote_id"]), "reason": "withdrawn"}
+            for r in known
+            if r["remote_id"] not in seen
+        ]
+        await self._store(lost, snapshot.cursor)
+        return snapshot.cursor
+
+    async def _store(self, items: list[dict[str, Any]], cursor: str | None, *, compare: bool = False) -> None:
+        """Store items, and the cursor that they came with, in one transaction: both or neither.
+
+        With `compare` versions are not trusted: a registry that was restored from a backup counts from there again.
+        """
+        transaction = await self._database.transaction(Audience.EDITOR)
+        transaction.actor = f"pull {self._name}"[:200]
+        before, done = Counts(**vars(self.counts)), False
+        try:
+            # Records that one of these names may have to be asked for meanwhile.
+            await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '10min', true)")
+            for item in items:
+                if item["op"] == "upsert" and not await self._upsert(transaction, item, frozenset(), compare=compare):
+                    self.counts.refused += 1
+            # What names others goes first.
+            for item in sorted(items, key=lambda i: -TYPES.index(i["type"])):
+                if item["op"] != "upsert":
+                    await self._remove(transaction, item)
+            if cursor is not None:
+                sql = (
+                    "INSERT INTO pulls (peer, types, cursor) VALUES ($1, $2, $3) "
+                    "ON CONFLICT (peer, types) DO UPDATE SET cursor = excluded.cursor, at = now()"
+                )
+                await transaction.fetch(sql, self._name, self._scope, cursor)
+            done = True
+        finally:
+            if not done:
+                self.counts = before
+            await transaction.end(commit=done)
+
+    async def _upsert(
+        self, transaction: Transaction, item: dict[str, Any], above: frozenset[str], *, compare: bool = False
+    ) -> UUID | None:
+        """Make or change one record; return its id here, or None if it is refused. `above` are those that name it."""
+        resource, remote = RESOURCES[item["type"]], UUID(item["id"])
+        known = await transaction.row(
+            "SELECT local_id, version FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, remote
+        )
+        local: UUID | None = known["local_id"] if known else None
+        if known is None:
+            local, ours = await self._here(transaction, resource, item["data"])
+            if ours or item["origin"] == self._origin:
+                if local is not None:
+                    await self._note(transaction, item, local)
+                    self.counts.unchanged += 1
+                return local
+        elif item["origin"] == self._origin or (known["version"] >= item["version"] and not compare):
+            self.counts.unchanged += 1
+            return local
+        try:
+            return await self._bring(transaction, item, local, above)
+        except _Missing:
+            if not item["data"].get("citations"):
+                return None
+        # A source and who published it may name each other: first without citations, then whole, now or at its turn.
+        bare = {**item, "version": 0, "data": {**item["data"], "citations": []}}
+        try:
+            local = await self._bring(transaction, bare, local, above)
+            return await self._bring(transaction, item, local, above)
+        except _Missing:
+            return local
+
+    async def _bring(
+        self, transaction: Transaction, item: dict[str, Any], local: UUID | None, above: frozenset[str]
+    ) -> UUID:
+        """Write one record after what it names; raises `_Missing` if it, or something that it names, cannot be had."""
+        resource = RESOURCES[item["type"]]
+        try:
+            given = _input(resource, item["data"])
+            refs = {}
+            for _, table, ref in crud.references(given):
+                refs[table, ref] = await self._reference(transaction, table, ref, above | {item["id"]})
+            async with transaction.savepoint():
+                local = await self._write(transaction, resource, given, local, UUID(item["id"]), refs)
+        except ValidationError:
+            raise _Missing from None
+        except asyncpg.PostgresError as error:
+            if not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
+                raise
+            raise _Missing from None
+        await self._note(transaction, item, local)
+        return local
+
+    async def _note(self, transaction: Transaction, item: dict[str, Any], local: UUID) -> None:
+        """Remember which record of theirs is which of ours, and at which of their versions."""
+        sql = (
+            "INSERT INTO pulled (peer, remote_id, record_type, local_id, version) VALUES ($1, $2, $3, $4, $5) "
+            "ON CONFLICT (peer, remote_id) DO UPDATE SET local_id = excluded.local_id, version = excluded.version"
+        )
+        await transaction.fetch(sql, self._name, UUID(item["id"]), item["type"], local, item["version"])
+
+    async def _write(  # noqa: PLR0913, PLR0917 -- a record, where it is, and what it names
+        self,
+        transaction: Transaction,
+        resource: Resource,
+        given: RecordIn,
+        local: UUID | None,
+        remote: UUID,
+        refs: dict[tuple[str, Ref], UUID],
+    ) -> UUID:
+        """Write one record and count what became of it."""
+        version = f"SELECT version FROM {resource.name} WHERE id = $1"  # noqa: S608 -- our own names
+        if local is None:
+            taken = await transaction.row(version, remote)
+            local = uuid4() if taken else remote
+            tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in crud.tables_of(resource).items()}
+            await crud.insert(transaction, crud.rows_of(resource, local, given, refs), tables)
+            await transaction.settle()
+            self.counts.created += 1
+            return local
+        before = await transaction.row(version, local)
+        await crud.overwrite(transaction, resource, local, given, refs)
+        await transaction.settle()
+        after = await transaction.row(version, local)
+        if after["version"] == before["version"]:
+            self.counts.unchanged += 1
+        else:
+            self.counts.updated += 1
+        return local
+
+    async def _here(
+        self, transaction: Transaction, resource: Resource, data: dict[str, Any]
+    ) -> tuple[UUID | None, bool]:
+        """Find the record here by its identity; a statute or a place also by its key, and then ours is kept."""
+        sql = f"SELECT id FROM {resource.name} WHERE origin = $1 AND origin_id = $2"  # noqa: S608 -- our own names
+        found = await transaction.row(sql, data["origin"], data["origin_id"])
+        if found is not None:
+            return found["id"], False
+        column = TARGETS[resource.name].key
+        if column is None or data.get(column) is None:
+            return None, False
+        sql = f"SELECT id FROM {resource.name} WHERE {column} = $1"  # noqa: S608
+        found = await transaction.row(sql, data[column])
+        return (found["id"], True) if found else (None, False)
+
+    async def _reference(self, transaction: Transaction, table: str, ref: Ref, above: frozenset[str]) -> UUID:
+        """Return the id here of what a record names; what is not here is asked for and stored first."""
+        row = await transaction.row(
+            "SELECT coalesce((SELECT local_id FROM pulled WHERE peer = $1 AND remote_id = $2), "  # noqa: S608
+            f"(SELECT id FROM {table} WHERE id = $2)) AS id",
+            self._name,
+            ref.id,
+        )
+        found: UUID | None = row["id"]
+        if found is None and str(ref.id) not in above:
+            answer = await self._peer.get(f"/v1/{table}/{ref.id}")
+            if answer.is_success:
+                data = answer.json()
+                item = {"type": NAMES[table], "id": str(ref.id), "version": data["version"], "origin": data["origin"]}
+                found = await self._upsert(transaction, {**item, "data": data}, above)
+        if found is None:
+            raise _Missing
+        return found
+
+    async def _remove(self, transaction: Transaction, item: dict[str, Any]) -> None:
+        """Delete a record that may no longer be held; while others here still name it, it is hidden instead."""
+        known = await transaction.row(
+            "SELECT local_id FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"])
+        )
+        if known is None:
+            return
+        resource, local = RESOURCES[item["type"]], known["local_id"]
+        owned = await transaction.row(f"SELECT origin FROM {resource.name} WHERE id = $1", local)  # noqa: S608
+        if owned is not None and owned["origin"] != self._origin:
+            try:
+                async with transaction.savepoint():
+                    await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608
+                    await transaction.settle()
+            except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError):
+                await transaction.fetch(f"UPDATE {resource.name} SET level = 2 WHERE id = $1", local)  # noqa: S608
+            else:
+                if item.get("reason") == "withdrawn":
+                    await transaction.fetch("SELECT forget_withdrawn($1)", local)
+            self.counts.removed += 1
+        await transaction.fetch("DELETE FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"]))
+
+    # --- comparing ----------------------------------------------------------------------------------
+
+    async def differences(self) -> dict[str, int]:
+        """Return for each type in how many of 256 buckets the digests differ; empty when all are equal."""
+        found = {}
+        for name in self._types or TYPES:
+            answer = await self._peer.get("/v1/digest", {"type": name, "exclude_origin": self._origin})
+            theirs = answer.json()
+            sql = "SELECT local_id FROM pulled WHERE peer = $1 AND record_type = $2"
+            ids = [r[0] for r in await self._database.fetch(Audience.EDITOR, sql, self._name, name)]
+            audience = (Audience.PUBLIC, Audience.PARTNER, Audience.EDITOR)[LEVELS.index(theirs["level"])]
+            async with self._database.stream(audience) as connection:
+                ours = await read_buckets(connection, RESOURCES[name], self._origin, ids)
+            left, right = (
+                {b["bucket"]: (b["count"], b["checksum"]) for b in side} for side in (ours, theirs["buckets"])
+            )
+            if left != right:
+                found[name] = sum(left.get(b) != right.get(b) for b in left.keys() | right.keys())
+        return found
+
+
+class _Missing(Exception):  # noqa: N818
+    """Something that a record names cannot be had."""
+
+
+def _input(resource: Resource, data: dict[str, Any]) -> RecordIn:
+    """Read a record as it is answered as one that is given."""
+    assert resource.create is not None  # noqa: S101 -- every resource of the feed can be written
+    return resource.create.model_validate_json(json.dumps({k: v for k, v in data.items() if v is not None}))
+
+
+__all__ = ["Counts", "Peer", "Pull", "PullError"]

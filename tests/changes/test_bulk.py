@@ -1,0 +1,125 @@
+"""Writing in bulk: what each row becomes, all or none, and bodies that are not what they should be."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from app.changes.bodies import Elements
+from tests.conftest import Api
+from tests.factories import MINIMAL, PUBLIC
+
+pytestmark = pytest.mark.anyio
+
+
+def row(n: int, kind: str = "person", base_version: int | None = None, **fields: Any) -> dict[str, Any]:
+    plain = {"person": "persons", "case": "cases", "place": "places"}[kind]
+    made = {"type": kind, "origin": "org-a", "origin_id": f"{kind}-{n}", "data": {**MINIMAL[plain], **PUBLIC, **fields}}
+    return made if base_version is None else {**made, "base_version": base_version}
+
+
+async def send(api: Api, rows: list[Any], **parameters: Any) -> dict[str, Any]:
+    body = "".join(json.dumps(r) + "\n" for r in rows)
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = await api.editor.post("/v1/bulk", content=body, headers=headers, params=parameters)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def outcome(answer: dict[str, Any]) -> list[tuple[str, int]]:
+    assert [r["index"] for r in answer["results"]] == list(range(len(answer["results"])))
+    return [(r["result"], r["status"]) for r in answer["results"]]
+
+
+async def count(api: Api) -> int:
+    return int((await api.editor.get("/v1/status")).json()["records"]["persons"])
+
+
+async def test_rows_are_created_updated_or_left_alone(api: Api) -> None:
+    first = await send(api, [row(1), row(2), row(3, "case", judges=[{"origin": "org-a", "origin_id": "person-1"}])])
+    assert (first["committed"], outcome(first)) == (3, [("created", 201)] * 3)
+    rows = [row(1), row(2, summary="new"), row(4)]
+    second = await send(api, rows)
+    assert (second["committed"], outcome(second)) == (2, [("unchanged", 200), ("updated", 200), ("created", 201)])
+    assert [r["version"] for r in second["results"]] == [1, 2, 1]
+    assert [r["id"] for r in second["results"][:2]] == [r["id"] for r in first["results"][:2]]
+    again = await send(api, rows)
+    assert (again["committed"], {r for r, _ in outcome(again)}) == (0, {"unchanged"})
+    history = (await api.editor.get(f"/v1/persons/{first['results'][0]['id']}/history")).json()
+    assert len(history["items"]) == 1, "a row that changes nothing leaves no trace"
+
+
+async def test_atomic_is_all_or_none_and_per_item_says_what_was_kept(api: Api) -> None:
+    rows = [row(1), row(2, sex="nonsense"), row(3, level="public", publication_ground=None), {"type": "person"}, row(4)]
+    atomic = await send(api, rows)
+    expected = ["created", "invalid", "invalid", "invalid", "created"]
+    assert (atomic["committed"], [r for r, _ in outcome(atomic)]) == (0, expected)
+    assert {r["id"] for r in atomic["results"]} == {None}
+    assert await count(api) == 0
+    each = await send(api, rows, mode="per_item")
+    assert (each["committed"], [r for r, _ in outcome(each)]) == (2, expected)
+    assert await count(api) == 2
+    assert each["results"][1]["errors"][0]["code"] == "unknown_code"
+    assert each["results"][3]["errors"][0]["pointer"] == "/origin_id"
+    assert "nonsense" not in json.dumps(each)
+
+
+async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(api: Api) -> None:
+    await send(api, [row(1)])
+    dry = await send(api, [row(1, summary="x"), row(2)], dry_run=True)
+    assert (dry["committed"], outcome(dry)) == (0, [("updated", 200), ("created", 201)])
+    assert await count(api) == 1
+    assert (await send(api, [row(1)]))["results"][0]["result"] == "unchanged"
+
+
+async def test_conflicts_name_the_version_and_tombstones_refuse(api: Api) -> None:
+    made = (await send(api, [row(1)]))["results"][0]
+    changed = await send(api, [row(1, base_version=1, summary="mine")])
+    assert changed["results"][0]["version"] == 2
+    late = await send(api, [row(1, base_version=1, summary="late"), row(2, base_version=1)], mode="per_item")
+    assert outcome(late) == [("conflict", 412)] * 2
+    assert late["results"][0]["version"] == 2
+    await api.editor.delete(f"/v1/persons/{made['id']}", headers={"If-Match": "*"})
+    buried = await send(api, [row(1)], mode="per_item")
+    assert (buried["committed"], outcome(buried)) == (0, [("conflict", 410)])
+    both = await send(api, [row(7, "place", code="XX-1"), row(8, "place", code="XX-1")], mode="per_item")
+    assert (both["committed"], outcome(both)) == (1, [("created", 201), ("conflict", 409)])
+
+
+async def post(client: httpx.AsyncClient, body: str | bytes, kind: str = "application/json") -> httpx.Response:
+    return await client.post("/v1/bulk", content=body, headers={"Content-Type": kind})
+
+
+async def test_a_json_array_is_taken_too_and_anything_else_is_refused(api: Api) -> None:
+    rows = [row(1, summary='a "quoted", [bracketed] {text} \\'), row(2)]
+    answer = await post(api.editor, json.dumps(rows, indent=1))
+    assert (answer.status_code, answer.json()["committed"]) == (200, 2)
+    assert (await post(api.editor, " [ ] ")).json() == {"committed": 0, "results": []}
+    for body in ("", "{}", "[", "[{}", "[]]", "[] []", "x", '"[]"', "[1] x"):
+        assert (await post(api.editor, body)).status_code == 400, body
+    for body in ("[1]", "[,]", '[{"type":"person",}]', '[{"a":1,"a":2}]', "[NaN]", "[" * 40 + "]" * 40):
+        answer = await post(api.editor, body)
+        assert answer.status_code == 200, body
+        assert {r["result"] for r in answer.json()["results"]} == {"invalid"}, body
+    assert (await post(api.editor, "[]", "text/csv")).status_code == 415
+    assert (await post(api.partner, "[]")).status_code == 403
+    assert (await post(api.public, "[]")).status_code == 401
+
+
+async def test_more_rows_than_a_request_may_have_are_refused_whole(api: Api) -> None:
+    body = b"{}\n" * 10_001
+    answer = await post(api.editor, json.dumps(row(1)).encode() + b"\n" + body, "application/x-ndjson")
+    assert answer.status_code == 413
+    assert (await post(api.editor, b"x" * 1_100_000, "application/x-ndjson")).status_code == 413
+    assert await count(api) == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+async def test_an_array_comes_apart_the_same_wherever_it_is_cut(size: int) -> None:
+    rows = [{"a": 'x\\"]', "b": [1, {"c": "\\\\"}]}, "plain, text", 17, [], {}, "é\\"]
+    text = json.dumps(rows, ensure_ascii=False).encode()
+    parts = Elements()
+    found = [e for n in range(0, len(text), size) for e in parts.feed(text[n : n + size])]
+    assert [json.loads(e) for e in [*found, *parts.finish()]] == rows
