@@ -1,6 +1,9 @@
 """Formats: one answer as JSON, CSV, JSON-stat, a Vega-Lite specification or a picture."""
 
+import csv
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Response
@@ -8,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.access import Caller
 from app.core.http import conditional, etag_of
+from app.statistics import charts
 from app.statistics.answers import answer
+from app.statistics.dimensions import TIMES, TITLES
 from app.statistics.measures import MEASURES
 from app.statistics.questions import Asked, Question
+
+Answer = dict[str, Any]
 
 
 class Counted(BaseModel):
@@ -57,9 +64,127 @@ class StatisticsRead(BaseModel):
     labels: dict[str, dict[str, str]] = Field(description="Dimension → value → what it is called.")
 
 
+# --- the formats ----------------------------------------------------------------------------------------
+
+
+def guarded(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def as_csv(found: Answer, lang: str) -> bytes:
+    """Write the rows, or the total where there are none, as tidy CSV (RFC 4180): one line a cell, labels beside codes."""
+    plain = [d for d in found["by"] if d in TIMES or not found["labels"].get(d)]
+    counts = [n for n in ("value", "min", "max", "named", "unnamed", "unknown") if n in _sample(found)]
+    columns = []
+    for d in found["by"]:
+        columns += [d] if d in plain else [d, f"{d}_label"]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([*columns, *counts, *(["list"] if found["by"] else [])])
+    for row in found["rows"] if found["by"] else [found["total"]]:
+        cells = []
+        for d in found["by"]:
+            cells.append(guarded(row[d]))
+            if d not in plain:
+                cells.append(guarded(charts.label_of(found, d, row[d], lang)))
+        writer.writerow([*cells, *(row[n] for n in counts), *([row["list"]] if found["by"] else [])])
+    return out.getvalue().encode()
+
+
+def _sample(found: Answer) -> dict[str, Any]:
+    if found["rows"]:
+        return dict(found["rows"][0])
+    return dict(found["total"] or {"value": 0, "min": 0, "max": 0})
+
+
+def as_json_stat(found: Answer, lang: str, names: dict[str, str]) -> bytes:
+    """Write a JSON-stat 2.0 dataset: the dimensions, then which count (value, min, max); absent cells are zero or null."""
+    counts = [n for n in ("value", "min", "max", "named", "unnamed", "unknown") if n in _sample(found)]
+    ids = [*found["by"], "count"]
+    categories = {d: sorted({row[d] for row in found["rows"]}) for d in found["by"]} | {"count": counts}
+    size = [len(categories[d]) for d in ids]
+    places = {d: {v: n for n, v in enumerate(categories[d])} for d in ids}
+    values: list[Any] = [None] * _product(size)
+    rows = found["rows"] if found["by"] else [found["total"]]
+    for row in rows:
+        at = 0
+        for d, n in zip(found["by"], size, strict=False):
+            at = at * n + places[d][row[d]]
+        for k, name in enumerate(counts):
+            values[at * len(counts) + k] = row[name]
+    dimension = {
+        d: {
+            "label": TITLES.get(d, {}).get(lang, d),
+            "category": {
+                "index": places[d],
+                "label": {v: charts.label_of(found, d, v, lang) for v in categories[d]},
+            },
+        }
+        for d in ids
+    }
+    role = {"metric": ["count"]} | ({"time": [d for d in found["by"] if d in TIMES]} if found["by"] else {})
+    body = {
+        "version": "2.0",
+        "class": "dataset",
+        "label": charts.title_of(found, names, lang),
+        "source": "Chronika",
+        "updated": found["known_at"],
+        "id": ids,
+        "size": size,
+        "role": {k: v for k, v in role.items() if v},
+        "dimension": dimension,
+        "value": values,
+        "extension": {k: v for k, v in found.items() if k not in {"rows", "labels"}},
+    }
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def _product(numbers: list[int]) -> int:
+    result = 1
+    for n in numbers:
+        result *= n
+    return result
+
+
+def _json(found: Answer, _lang: str, _names: dict[str, str]) -> bytes:
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
+def _vega_lite(found: Answer, lang: str, names: dict[str, str]) -> bytes:
+    return json.dumps(charts.vega_lite(found, names, lang), ensure_ascii=False).encode()
+
+
+FORMATS: dict[str, tuple[str, Callable[[Answer, str, dict[str, str]], bytes]]] = {
+    "json": ("application/json", _json),
+    "csv": ("text/csv; charset=utf-8", lambda found, lang, _names: as_csv(found, lang)),
+    "json-stat": ("application/json", as_json_stat),
+    "vega-lite": ("application/vnd.vegalite.v6+json", _vega_lite),
+    "svg": ("image/svg+xml", lambda found, lang, names: charts.svg(found, names, lang)),
+}
+"""Format → its media type, and how it is written."""
+
+ACCEPTED = {"text/csv": "csv", "image/svg+xml": "svg", "application/vnd.vegalite.v6+json": "vega-lite"}
+
+
+def format_of(asked: Asked, accept: str) -> str:
+    """Return the format that `format` or else the Accept header names; JSON where neither does."""
+    if asked.format is not None:
+        return asked.format
+    kinds = [part.partition(";")[0].strip() for part in accept.split(",")]
+    return next((ACCEPTED[k] for k in kinds if k in ACCEPTED), "json")
+
+
 async def answer_as(measure: str, asked: Asked, caller: Caller) -> Response:
     """Answer a question in the format asked for."""
     question = Question(MEASURES[measure], asked)
-    found: dict[str, Any] = await answer(question, caller)
-    body = json.dumps(found, ensure_ascii=False).encode()
-    return conditional(caller.request, body, etag_of(body))
+    found: Answer = await answer(question, caller)
+    name = format_of(asked, caller.request.headers.get("accept", ""))
+    kind, write = FORMATS[name]
+    names: dict[str, str] = {}
+    if name in {"json-stat", "vega-lite", "svg"}:
+        sql = "SELECT label::text FROM vocabulary_terms WHERE vocabulary = 'measure' AND code = $1"
+        row = await caller.database.row(caller.audience, sql, measure)
+        names = json.loads(row[0]) if row else {}
+    body = write(found, asked.lang, names)
+    return conditional(caller.request, body, etag_of(body), [("Content-Type", kind), ("Content-Language", asked.lang)])

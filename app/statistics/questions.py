@@ -182,3 +182,14 @@ def _check_together(measure: Measure, asked: Any, by: tuple[str, ...]) -> None:
         raise refuse("?sentence", "fixed", f"{measure.name} is about {measure.fixed['sentence']} alone; ask sentences")
     if "outcome" in measure.fixed and asked.outcome and set(asked.outcome) != {"convicted"}:
         raise refuse("?outcome", "fixed", "persons_convicted is about the outcome convicted alone; ask sentences")
+
+
+ASKED: dict[str, type[Asked]] = {
+    **dict.fromkeys(("events", "incidents", "persons", "list_entries"), EventsAsked),
+    "cases": CasesAsked,
+    **dict.fromkeys(("charges", "persons_charged"), ChargesAsked),
+    **dict.fromkeys(("persons_convicted", "sentences", "arrest_days", "imprisonment_days"), SentencesAsked),
+    "fines": FinesAsked,
+    **dict.fromkeys(("persons_in_status", "organisations_in_status"), StatusesAsked),
+}
+"""Measure → what a question about it takes."""
