@@ -36,7 +36,7 @@ FIGURES = Resource(
 
 
 BESIDE: dict[str, Callable[[list[dict[str, Any]], Caller], Awaitable[None]]] = {}
-"""What can stand beside figures as they are answered, by its name in `include`. Filled from above: the statistics count."""
+"""What can stand beside figures as they are answered, by its name in `include`; filled by the statistics."""
 
 
 def _own(query: OneQuery) -> tuple[OneQuery, list[str]]:
@@ -57,7 +57,7 @@ async def answer_figures(read: Callable[[Any], Awaitable[Response]], query: OneQ
     if response.status_code != 200:  # noqa: PLR2004
         return response
     body = json.loads(bytes(response.body))
-    figures = body["items"] if "items" in body else [body]
+    figures = body.get("items", [body])
     for name in wanted:
         await BESIDE[name](figures, caller)
     encoded = json.dumps(body, ensure_ascii=False).encode()

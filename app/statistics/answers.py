@@ -37,7 +37,8 @@ async def answer(question: Question, caller: Caller) -> dict[str, Any]:
     found_rows.sort(key=lambda r: [str(r[d]) for d in question.by])
     labels = await _labels(question, found_rows, caller)
     for row in found_rows:
-        row["list"] = _list_url(question, row, row.pop("_period", None))
+        url = _list_url(question, row, row.pop("_period", None))
+        row["list"] = url if question.asked.known_at is None else None  # a list is of today
     return _body(question, found_rows, json.loads(total, parse_float=Decimal), labels)
 
 
@@ -54,8 +55,9 @@ async def _bound(question: Question, values: dict[str, Any], caller: Caller) -> 
     if question.plan.time is None or question.measure.kind == "stock" or {"first", "last"} <= values.keys():
         return
     first, last = await _run(spanning, question, values, caller)
-    found_first, found_last = values.get("first") or first or FIRST_DAY, values.get("last") or last or FIRST_DAY
-    values["first"], values["last"] = found_first, max(found_first, found_last)
+    last = values.get("last") or last or values.get("first") or FIRST_DAY
+    first = values.get("first") or first or last
+    values["first"], values["last"] = first, max(first, last)
 
 
 async def _weigh(question: Question, values: dict[str, Any], caller: Caller) -> None:
@@ -137,7 +139,7 @@ def _dates(question: Question, period: date | None) -> list[tuple[str, str]]:
 
 
 def _body(question: Question, found: list[Row], totals: list[Any], labels: dict[str, Any]) -> dict[str, Any]:
-    measure, plan, asked = question.measure, question.plan, question.asked
+    measure, asked = question.measure, question.asked
     body: dict[str, Any] = {
         "measure": measure.name,
         "unit": getattr(asked, "unit", None) or getattr(asked, "currency", None) or measure.unit,
@@ -153,20 +155,25 @@ def _body(question: Question, found: list[Row], totals: list[Any], labels: dict[
     split = measure.name == "fines" and not (asked.unit or asked.currency)
     total = _counts(question, totals[0]) if totals and not split else None
     undated = _number(totals[0][COUNTS.index("undated")]) if totals else None
-    many = any(measure.dimensions[g].many for g in plan.groups)
-    functional = measure.kind == "stock" or not measure.additive
-    additive = not many and (not functional or set(question.by) <= {"sex"})
     return body | {
         "by": list(question.by),
         "rows": found,
         "total": total,
-        "additive": additive,
+        "additive": _adds_up(question),
         "undated": undated,
         "qualifier": "at_least",
         "known_at": str(asked.known_at or datetime.now(UTC).date()),
         "definition_version": DEFINITION_VERSION,
         "labels": labels,
     }
+
+
+def _adds_up(question: Question) -> bool:
+    """Tell whether nothing counted can be in two cells: distinct people only have one sex."""
+    measure = question.measure
+    if not measure.additive:
+        return set(question.by) <= ({"sex"} if measure.unit == "persons" else set())
+    return not any(measure.dimensions[g].many for g in question.plan.groups)
 
 
 # --- labels ----------------------------------------------------------------------------------------------

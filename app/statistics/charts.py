@@ -1,5 +1,6 @@
 """Charts: an answer as a Vega-Lite specification, or drawn as SVG; time lies on x, bars stand otherwise."""
 
+import sys
 from typing import Any
 
 import pygal
@@ -7,6 +8,9 @@ from pygal.style import Style
 
 from app.core.filters import NOT_STATED
 from app.statistics.dimensions import TIMES, TITLES
+
+# pygal hooks itself into the import of everything, in a way that Python warns of, for map plug-ins that are not used.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 Answer = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Facts: for each measure, the rows that are counted: what they are, what they weigh, and between which days they lie."""
+"""Facts: for each measure, the rows that are counted: what they are, what they weigh, and when they are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -270,7 +270,7 @@ def _rate(unit: SQL, case_id: SQL, day: SQL) -> SQL:
 
 
 def fines(used: frozenset[str]) -> Fact:
-    """Return fines: in one unit (as fined, or as the source converts it), in one currency by the rates, or as they are."""
+    """Return fines: in one unit, as fined or as the source converts it; in a currency by the rates; or as they are."""
     fact = _sentences(used, components="inner")
     part = fact.joined["component"]
     fact.where.append(part.c.kind == literal_column("'fine'"))

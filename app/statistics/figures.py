@@ -1,4 +1,4 @@
-"""Published figures beside what the service itself counts: computed, coverage, contradictions, and the question to ask."""
+"""Published figures beside what the service itself counts: computed, coverage, contradictions, the question."""
 
 import json
 from decimal import Decimal
@@ -72,10 +72,7 @@ def parameters(figure: Json, ids: dict[tuple[str, str, str], str]) -> list[tuple
         return [*pairs, ("at", str(last))]
     if figure["at"] is not None:
         return None
-    for name in ("from", "to"):
-        if figure[name] is not None:
-            pairs.append((name, str(bounds(figure[name]).earliest)))
-    return pairs
+    return pairs + [(n, str(bounds(figure[n]).earliest)) for n in ("from", "to") if figure[n] is not None]
 
 
 def asked(measure: str, pairs: list[tuple[str, str]]) -> Question:

@@ -38,7 +38,9 @@ class Cell(Counted):
 
     model_config = ConfigDict(extra="allow")
 
-    list: str = Field(description="URL of exactly the counted records.")
+    list: str | None = Field(
+        description="URL of exactly the counted records; null with known_at, as lists are of today."
+    )
 
 
 class StatisticsRead(BaseModel):
@@ -73,7 +75,7 @@ def guarded(text: str) -> str:
 
 
 def as_csv(found: Answer, lang: str) -> bytes:
-    """Write the rows, or the total where there are none, as tidy CSV (RFC 4180): one line a cell, labels beside codes."""
+    """Write the rows, or the total of an answer without any dimension, as tidy CSV (RFC 4180), labels beside codes."""
     plain = [d for d in found["by"] if d in TIMES or not found["labels"].get(d)]
     counts = [n for n in ("value", "min", "max", "named", "unnamed", "unknown") if n in _sample(found)]
     columns = []
@@ -99,7 +101,7 @@ def _sample(found: Answer) -> dict[str, Any]:
 
 
 def as_json_stat(found: Answer, lang: str, names: dict[str, str]) -> bytes:
-    """Write a JSON-stat 2.0 dataset: the dimensions, then which count (value, min, max); absent cells are zero or null."""
+    """Write a JSON-stat 2.0 dataset: the dimensions, then which count (value, min, max); absent cells are null."""
     counts = [n for n in ("value", "min", "max", "named", "unnamed", "unknown") if n in _sample(found)]
     ids = [*found["by"], "count"]
     categories = {d: sorted({row[d] for row in found["rows"]}) for d in found["by"]} | {"count": counts}

@@ -1,4 +1,4 @@
-"""Measures: what can be counted, in which unit, by which dimensions and filters, and where the counted records are listed."""
+"""Measures: what can be counted, in which unit, by which dimensions and filters, and which list has the records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class Measure:
     """One thing that can be counted.
 
     `list` is the list whose records are counted, always with the filters `fixed`; `counts` names what the answer tells
-    apart besides the value: `named` and `unnamed` people, or the `unknown` of a sum. `split` is the dimension that the
-    rows get when nothing puts their amounts into one unit.
+    apart besides the value: `named` and `unnamed` people, or the `unknown` of a sum. `also` are parameters that no list
+    has.
     """
 
     name: str
@@ -37,7 +37,10 @@ class Measure:
     also: tuple[str, ...] = ()
 
 
-DATED = " A record counts where the earliest bound of its date puts it; min is what lies surely inside, max what possibly does."
+DATED = (
+    " A record counts where the earliest bound of its date puts it; "
+    "min is what lies surely inside, max what possibly does."
+)
 
 MEASURES: dict[str, Measure] = {
     m.name: m
@@ -71,9 +74,10 @@ MEASURES: dict[str, Measure] = {
             EventFilter,
             "events",
             dimensions.OF_EVENTS,
-            "Distinct people whom events happened to (role victim unless role says otherwise). People nobody named come "
-            "from counted groups; groups of which one lies within another may be the same people and count as the largest."
-            + DATED,
+            "Distinct people whom events happened to (role victim unless role says otherwise). People "
+            "nobody named come "
+            "from counted groups; groups of which one lies within another may be the same people and "
+            "count as the largest." + DATED,
             fixed={"role": "victim"},
             counts=("named", "unnamed"),
             additive=False,
@@ -96,7 +100,8 @@ MEASURES: dict[str, Measure] = {
             ChargeFilter,
             "charges",
             dimensions.OF_CHARGES,
-            "Charges by their own date, or with date_field when their case was opened or decided. A counted group has as "
+            "Charges by their own date, or with date_field when their case was opened or decided. A "
+            "counted group has as "
             "many as people and counts; where only some of it were charged, one." + DATED,
         ),
         Measure(
@@ -107,8 +112,8 @@ MEASURES: dict[str, Measure] = {
             ChargeFilter,
             "charges",
             dimensions.OF_CHARGES,
-            "Distinct people by their charges, whatever became of them. Groups of one case under one label are the same."
-            + DATED,
+            "Distinct people by their charges, whatever became of them. Groups of one case under one "
+            "label are the same." + DATED,
             counts=("named", "unnamed"),
             additive=False,
         ),
@@ -156,7 +161,8 @@ MEASURES: dict[str, Measure] = {
             SentenceFilter,
             "sentences",
             dimensions.OF_SENTENCES,
-            "Days of imprisonment given, a year being 365.25 and a month 30.4375; unknown is how many are of unknown length, "
+            "Days of imprisonment given, a year being 365.25 and a month 30.4375; unknown is how many are "
+            "of unknown length, "
             "life among them." + DATED,
             counts=("unknown",),
         ),
@@ -168,7 +174,8 @@ MEASURES: dict[str, Measure] = {
             SentenceFilter,
             "sentences",
             dimensions.OF_FINES,
-            "Sums of fines: of one unit (as fined or as the source converts it), of all in one currency by the dated rates, "
+            "Sums of fines: of one unit (as fined or as the source converts it), of all in one currency "
+            "by the dated rates, "
             "or split by unit and without a total. unknown is how many are of unknown amount or cannot be converted."
             + DATED,
             fixed={"sentence": "fine"},
@@ -183,7 +190,8 @@ MEASURES: dict[str, Measure] = {
             StatusFilter,
             "statuses",
             dimensions.OF_STATUSES,
-            "Distinct people whose status holds on the day. What no source dates counts as begun, and as not yet ended.",
+            "Distinct people whose status holds on the day. What no source dates counts as begun, and as "
+            "not yet ended.",
             additive=False,
         ),
         Measure(
@@ -194,7 +202,8 @@ MEASURES: dict[str, Measure] = {
             StatusFilter,
             "statuses",
             dimensions.OF_ORGANISATIONS,
-            "Distinct organisations whose status holds on the day. What no source dates counts as begun, and as not yet ended.",
+            "Distinct organisations whose status holds on the day. What no source dates counts as begun, "
+            "and as not yet ended.",
             additive=False,
         ),
         Measure(

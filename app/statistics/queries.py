@@ -290,7 +290,7 @@ def _intervals(plan: Plan) -> CTE:
 
 
 def stock_series(plan: Plan, grain: str) -> Any:
-    """Return the cells of a stock at the end of each period: a running sum of +1 at each start and -1 after each end."""
+    """Return a stock at the end of each period: a running sum of +1 at each start and -1 after each end."""
     found = _intervals(plan)
     dims = [found.c[f"d{n}"] for n in range(len(plan.groups))]
     opens = func.greatest(func.coalesce(func.lower(found.c.days), _day("start")), _day("start"), type_=Date)
