@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, any_, cast, func, or_, select, true
 
+from app.cases.queries import C, H, S
 from app.core.ages import age_band
 from app.core.filters import NOT_STATED, refers, region_tree, rows, statute_conditions
 from app.core.refs import TARGETS
-from app.events.queries import participant_conditions, with_participants
-from app.statistics.facts import C, E, Fact, H, S, T
+from app.events.queries import E, participant_conditions, with_participants
+from app.statistics.facts import Fact, T
 
 SQL = ColumnElement[Any]
 
@@ -165,7 +166,7 @@ def _region(column: Callable[[Fact], SQL]) -> Callable[[Fact], SQL]:
 def _facility_place(fact: Fact) -> SQL:
     house = rows("organisations").alias()
     found = fact.join("facility", house, house.c.id == T.c.facility_id)
-    return found.c.place_id  # type: ignore[return-value]
+    return found.c.place_id
 
 
 def _case(fact: Fact) -> Any:

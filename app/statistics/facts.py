@@ -25,12 +25,14 @@ from sqlalchemy import (
 from app.cases.queries import C, H, S
 from app.core.filters import TEXTS, rows
 from app.events.queries import E, participant_conditions, with_participants
-from app.statuses.queries import S as T
+from app.statuses import queries as statuses
 
 SQL = ColumnElement[Any]
 
-ONE = literal_column("1")
-NAMED = literal_column("true")
+T = statuses.S
+
+ONE: SQL = literal_column("1")
+NAMED: SQL = literal_column("true")
 
 
 @dataclass

@@ -34,6 +34,10 @@ SQL = ColumnElement[Any]
 
 MAX_CELLS = 10_000
 
+YES: SQL = literal_column("true")
+NO: SQL = literal_column("false")
+ZERO: SQL = literal_column("0")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -70,6 +74,10 @@ def bucket(grain: str, day: SQL) -> SQL:
     return day if grain == "day" else cast(func.date_trunc(grain, cast(day, Date)), Date)
 
 
+def _step(grain: str) -> SQL:
+    return literal_column("interval '3 months'" if grain == "quarter" else f"interval '1 {grain}'")
+
+
 @dataclass
 class Flags:
     """Where a row counts: in the value, surely (min), possibly (max), or nowhere for want of a date."""
@@ -84,7 +92,8 @@ def _flow_flags(plan: Plan, fact: Fact) -> Flags:
     lo, hi = fact.lo, fact.hi
     assert lo is not None and hi is not None  # noqa: PT018, S101 -- every flow is dated
     at = func.coalesce(lo, hi)
-    value, sure, possible = [at.is_not(None)], [at.is_not(None)], [at.is_not(None)]
+    value: list[SQL] = [at.is_not(None)]
+    sure, possible = list(value), list(value)
     if plan.starts:
         value.append(at >= _day("start"))
         sure.append(lo >= _day("start"))
@@ -139,30 +148,30 @@ def _whole(plan: Plan, groups: tuple[str, ...]) -> Select[Any]:
 
 def _by_time(plan: Plan, grain: str) -> Any:
     """Select the rows by period: once where they count, and once in each further period where they possibly lie."""
-    yes, no = literal_column("true"), literal_column("false")
     fact, values = _fact(plan, plan.groups)
     flags = _flow_flags(plan, fact)
     lo, hi = fact.lo, fact.hi
     assert lo is not None and hi is not None  # noqa: PT018, S101
     at = func.coalesce(lo, hi)
-    one_period = func.coalesce(bucket(grain, lo) == bucket(grain, hi), no)
-    own = Flags(yes, func.coalesce(and_(one_period, flags.sure), no), yes, no)
+    one_period = func.coalesce(bucket(grain, lo) == bucket(grain, hi), NO)
+    own = Flags(YES, func.coalesce(and_(one_period, flags.sure), NO), YES, NO)
     counted = select(*_columns(fact, values, own, bucket(grain, at))).select_from(fact.rows)
     counted = counted.where(*fact.where, flags.value)
 
     fact, values = _fact(plan, plan.groups)
     lo, hi = fact.lo, fact.hi
+    assert lo is not None and hi is not None  # noqa: PT018, S101
     at = func.coalesce(lo, hi)
     flags = _flow_flags(plan, fact)
     first = bucket(grain, func.greatest(lo, _day("first"), type_=Date))
-    step = literal_column("interval '3 months'" if grain == "quarter" else f"interval '1 {grain}'")
+    step = _step(grain)
     series = func.generate_series(cast(first, Date), func.least(hi, _day("last"), type_=Date), step)
     period = series.table_valued("period", name="further").render_derived()
     day = cast(period.c.period, Date)
-    elsewhere = Flags(no, no, yes, no)
-    vague = func.coalesce(and_(flags.value, bucket(grain, lo) == bucket(grain, hi)), no)
+    elsewhere = Flags(NO, NO, YES, NO)
+    vague = func.coalesce(and_(flags.value, bucket(grain, lo) == bucket(grain, hi)), NO)
     spread = select(*_columns(fact, values, elsewhere, day)).select_from(fact.rows.join(period, true()))
-    here = func.coalesce(and_(flags.value, day == bucket(grain, at)), no)
+    here = func.coalesce(and_(flags.value, day == bucket(grain, at)), NO)
     spread = spread.where(*fact.where, flags.possible, not_(vague), not_(here))
     return union_all(counted, spread)
 
@@ -193,8 +202,9 @@ def _counted(plan: Plan, rows: Any, groups: tuple[str, ...], *, timed: bool) -> 
             .subquery()
         )
         keys = [once.c[k.name] for k in keys]
-        sums = [once.c[f"w_{n}"] for n in ("value", "sure", "possible", "undated")]
-        named, unknown = once.c.named, once.c.unknown
+        sums: list[SQL] = [once.c[f"w_{n}"] for n in ("value", "sure", "possible", "undated")]
+        named: SQL = once.c.named
+        unknown: SQL = once.c.unknown
     else:
         sums = [case((r.c[n], r.c.weight)) for n in ("value", "sure", "possible", "undated")]
         named, unknown = r.c.named, case((r.c.value, r.c.unknown))
@@ -279,7 +289,7 @@ def _intervals(plan: Plan) -> CTE:
             asked,
             case((sound, days.op("&&")(func.daterange(_day("start"), _day("end")))), else_=literal_column("false")),
         )
-        rows = (
+        rows: Any = (
             select(literal_column(f"'{kind}'").label("kind"), *dims, func.unnest(func.range_agg(days)).label("days"))
             .select_from(fact.rows)
             .where(*fact.where, meets)
@@ -299,7 +309,7 @@ def stock_series(plan: Plan, grain: str) -> Any:
     stops = select(found.c.kind, *dims, bucket(grain, closes), literal_column("-1")).where(closes < _day("end"))
     steps = union_all(starts, stops).cte("steps")
     dims = [steps.c[f"d{n}"] for n in range(len(plan.groups))]
-    interval = literal_column("interval '3 months'" if grain == "quarter" else f"interval '1 {grain}'")
+    interval = _step(grain)
     series = func.generate_series(bucket(grain, _day("start")), _day("last"), interval)
     period = series.table_valued("period", name="grid").render_derived()
     day = cast(period.c.period, Date)
@@ -310,7 +320,6 @@ def stock_series(plan: Plan, grain: str) -> Any:
         for k in ("value", "sure", "possible")
     ]
     same = and_(day == steps.c.period, *(k.is_not_distinct_from(d) for k, d in zip(keys, dims, strict=True)))
-    zero = literal_column("0")
     grouped = (
         select(day.label("period"), *keys, *(x.label(f"x{n}") for n, x in enumerate(changed)))
         .select_from(period.join(groups, true()).outerjoin(steps, same))
@@ -321,5 +330,5 @@ def stock_series(plan: Plan, grain: str) -> Any:
     running = [
         func.sum(grouped.c[f"x{n}"]).over(partition_by=keys or None, order_by=grouped.c.period) for n in range(3)
     ]
-    totals = [*running, zero, running[0], zero, zero]
+    totals = [*running, ZERO, running[0], ZERO, ZERO]
     return select(grouped.c.period, *keys, *(t.label(f"n{n}") for n, t in enumerate(totals))).subquery()

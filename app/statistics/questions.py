@@ -60,7 +60,7 @@ class FinesAsked(SentencesAsked):
 
     unit: Annotated[
         Unit | None, Field(description="Sum the fines of this unit, as fined or as the source converts them.")
-    ] = None
+    ] = None  # type: ignore[assignment]  # one, where the list takes several
     currency: Annotated[
         Annotated[str, Field(pattern="^[A-Z]{3}$")] | None,
         Field(description="Convert all fines into this currency by the dated rates."),

@@ -34,6 +34,7 @@ class Registry:
     """What a caller can see, by kind."""
 
     def __init__(self, records: dict[str, list[Record]]) -> None:
+        """Keep the records, and find them by id."""
         self.records = records
         self.persons = {p["id"]: p for p in records["persons"]}
         self.places = {p["id"]: p for p in records["places"]}
@@ -44,7 +45,7 @@ class Registry:
     # --- values of dimensions ------------------------------------------------------------------------
 
     def place(self, ref: Record | None) -> str:
-        return (ref["key"] or ref["id"]) if ref else NONE
+        return str(ref["key"] or ref["id"]) if ref else NONE
 
     def region(self, ref: Record | None) -> str:
         if ref is None:
@@ -53,14 +54,14 @@ class Registry:
         while way[-1]["parent"]:
             way.append(self.places[way[-1]["parent"]["id"]])
         found = [p for p in way if p["kind"] != "country"]
-        return (found[-1]["code"] or found[-1]["id"]) if found else NONE
+        return str(found[-1]["code"] or found[-1]["id"]) if found else NONE
 
     def statute(self, ref: Record | None, by: str) -> str:
         if ref is None:
             return NONE
         s = self.statutes[ref["id"]]
         article = f"{s['jurisdiction']}-{s['code']}-{s['article']}" if s["article"] else NONE
-        return {"statute": s["key"], "article": article, "code": f"{s['jurisdiction']}-{s['code']}"}[by]
+        return {"statute": str(s["key"]), "article": article, "code": f"{s['jurisdiction']}-{s['code']}"}[by]
 
     def person(self, ref: Record | None, by: str, day: date | None) -> list[str]:
         p = self.persons[ref["id"]] if ref else None
@@ -89,7 +90,7 @@ class Registry:
 
     def rows(self, measure: str, by: list[str], **options: Any) -> Iterator[Record]:
         """Yield what counts: entity, whether named, weight, unknown, bounds, and a value for each dimension."""
-        source = {
+        source: Any = {
             "events": self.events,
             "incidents": self.events,
             "persons": self.people,
@@ -101,7 +102,7 @@ class Registry:
         yield from source(measure, by, **options)
 
     def _event(self, e: Record, by: list[str]) -> list[dict[str, str]]:
-        single = {
+        single: dict[str, Any] = {
             "region": lambda: self.region(e["place"]),
             "place": lambda: self.place(e["place"]),
             "facility": lambda: e["facility"]["id"] if e["facility"] else NONE,
@@ -139,7 +140,7 @@ class Registry:
         while group["within"] is not None:
             if group["within"] in seen:
                 circle = seen[seen.index(group["within"]) :]
-                return min(circle)
+                return str(min(circle))
             seen.append(group["within"])
             if group["within"] not in self.groups:
                 break
@@ -261,7 +262,7 @@ class Registry:
                             "dims": a | b | w | own | extra,
                         }
 
-    def _components(
+    def _components(  # noqa: PLR0913 -- all that a component's amount depends on
         self,
         measure: str,
         c: Record,
@@ -352,7 +353,8 @@ def count(
     rows = list(registry.rows(measure, [b for b in by if b not in TIMES], **options))
     grain = next((b for b in by if b in TIMES), None)
     ends = [d for r in rows for d in (r["lo"], r["hi"]) if d and _touches(r, start, end)]
-    first, last = start or min(ends, default=None), end - timedelta(days=1) if end else max(ends, default=None)
+    first: Any = start or min(ends, default=None)
+    last: Any = end - timedelta(days=1) if end else max(ends, default=None)
     cells: dict[tuple[str, ...], Any] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, False, 0, 0]))
     total: Any = defaultdict(lambda: [0, 0, 0, False, 0, 0])
     for r in rows:
@@ -370,7 +372,7 @@ def count(
             if possible:
                 _add(cells[key][r["entity"]], r, inside, sure, possible)
         elif possible:
-            names = _periods(grain, max(r["lo"] or first, first), min(r["hi"] or last, last))
+            names: set[str] = _periods(grain, max(r["lo"] or first, first), min(r["hi"] or last, last))
             own = period(grain, at) if inside else None
             one = r["lo"] and r["hi"] and period(grain, r["lo"]) == period(grain, r["hi"])
             for name in {*names, *([own] if own else [])}:

@@ -19,7 +19,7 @@ async def recorded(owner: asyncpg.Connection, record: dict[str, Any], *days: str
     """Date the versions of a record, the first first."""
     rows = await owner.fetch("SELECT id FROM changes WHERE record_id = $1 ORDER BY id", record["id"])
     for row, day in zip(rows, days, strict=True):
-        await owner.execute(f"UPDATE changes SET at = '{day}T12:00Z' WHERE id = $1", row["id"])
+        await owner.execute("UPDATE changes SET at = $2::text::timestamptz WHERE id = $1", row["id"], f"{day}T12:00Z")
 
 
 async def known(api: Api, day: str, role: str = "public", measure: str = "events", **params: Any) -> Any:
