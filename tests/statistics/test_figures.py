@@ -85,9 +85,9 @@ async def test_how_the_published_figures_hold_together(sample: Api) -> None:
     assert f["2.01"] - f["3.03"] == 2050
     for a, b in zip(
         "3.01 3.02 3.06 3.07 3.08 3.09 3.10 3.11 3.13 3.14".split(),  # noqa: SIM905
-        "3.17 3.21 3.56 3.58 3.59 3.60 3.61 3.62 3.47 3.48".split(),
+        ["3.17", "3.21", "3.56", "3.58", "3.59", "3.60", "3.61", "3.62", "3.47", "3.48"],
         strict=True,
-    ):  # noqa: SIM905
+    ):
         assert f[a] == f[b]
 
 

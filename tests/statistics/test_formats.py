@@ -58,7 +58,7 @@ async def test_no_cell_of_the_csv_is_a_formula(api: Api) -> None:
     await make(api.editor, "events", date="2024-01-03", facility=place)
     text = (await get(api, "events?by=facility", format="csv")).text
     assert "'=1+1" in text
-    assert not re.search(r'(^|,|")[=+@]', text, re.M)
+    assert not re.search(r'(^|,|")[=+@]', text, re.MULTILINE)
 
 
 @pytest.mark.filterwarnings("ignore:Shouldn't use this function:DeprecationWarning")  # pyjstat calls its own old parts
