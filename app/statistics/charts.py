@@ -196,6 +196,7 @@ def svg(answer: Answer, names: dict[str, str], lang: str) -> bytes:
     chart.x_labels = [_short(p) for p in shown]
     for name, values in sorted(kept.items()):
         chart.add(_short(name, 30), [values.get(p, 0 if time else None) for p in shown])
+    chart.uuid = "chronika"  # pygal's own would be another each time, and the same answer another picture
     chart.add_xml_filter(_still)
     drawn: bytes = chart.render()
     return drawn
