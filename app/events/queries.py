@@ -206,7 +206,7 @@ class EventFilter(DatedFilter):
         Field(description="With a person of any of these groups."),
     ] = []
     age_band: Annotated[
-        Texts,
+        Keys,
         Where(_same_person("age_band"), TEXTS, sees_used=True),
         Field(description="With a person of this age on the event's earliest day: under_18, 18_24, 25_34, … 65_over."),
     ] = []

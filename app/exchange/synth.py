@@ -133,7 +133,8 @@ def _shares(made: _Made, total: int, number: int, least: int, most: int) -> list
 
 def _people(made: _Made, number: int) -> tuple[list[str], list[str]]:
     """Make people who have numbers for names; return women's ids and men's. Prisoners come first among them."""
-    women, men = [], []
+    women: list[str] = []
+    men: list[str] = []
     with_convicted = number >= CONVICTED
     for n in range(number):
         female = n < WOMEN_IMPRISONED or (n >= PRISONERS and n % 4 == 0)

@@ -20,7 +20,7 @@ SMALL = (
 
 
 def figures() -> dict[str, dict[str, Any]]:
-    blank = {"at": None, "from": None, "to": None, "filters": {}}
+    blank: dict[str, Any] = {"at": None, "from": None, "to": None, "filters": {}}
     return {f["origin_id"].removeprefix("figure/"): {**blank, **f} for f in read("figures")}
 
 
