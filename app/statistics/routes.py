@@ -25,7 +25,7 @@ ANSWER = {
     200: {
         "model": StatisticsRead,
         "headers": ETAG,
-        "content": {"text/csv": {}, "application/vnd.vegalite+json": {}, "image/svg+xml": {}},
+        "content": {"text/csv": {}, "application/vnd.vegalite.v6+json": {}, "image/svg+xml": {}},
     },
     **NOT_MODIFIED,
     **problems(),
