@@ -143,6 +143,40 @@ async def _load_demo(url: str, settings: Settings) -> None:
         await database.close()
 
 
+@app.command(epilog="Example: `chronika synth --persons 7000 --events 20000 --seed 1`")
+def synth(
+    persons: Annotated[int, typer.Option(min=1, help="How many people.")],
+    events: Annotated[int, typer.Option(min=1, help="How many events.")],
+    seed: Annotated[int, typer.Option(help="The same seed makes the same records.")] = 1,
+) -> None:
+    """Fill an empty registry with synthetic records in the numbers that the reports print, for benchmarks."""
+    from rich.console import Console
+
+    from app.core import schema
+    from app.core.database import Database
+    from app.exchange.synth import SynthError, fill
+
+    settings = get_settings()
+
+    async def run(url: str) -> int:
+        database = Database(url, secret_bytes(settings), pool_size=1)
+        try:
+            with Console().status("Making records…") as status:
+                return await fill(database, persons, events, seed, lambda n: status.update(f"{n:,} records stored"))
+        finally:
+            await database.close()
+
+    with served_database(settings) as url:
+        if not (settings.database_url and asyncio.run(schema.is_at_head(url, secret_bytes(settings)))):
+            schema.upgrade(url, secret_bytes(settings))
+        try:
+            count = asyncio.run(run(url))
+        except SynthError as error:
+            typer.echo(f"chronika: {error}", err=True)
+            raise typer.Exit(1) from None
+    typer.echo(f"Stored {count:,} synthetic records.")
+
+
 # --- db ---------------------------------------------------------------------------------------------
 
 

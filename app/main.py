@@ -28,6 +28,7 @@ from app.organisations.routes import router as organisations
 from app.persons.routes import router as persons
 from app.places.routes import router as places
 from app.sources.routes import router as sources
+from app.statistics.routes import router as statistics
 from app.statuses.routes import router as statuses
 from app.statutes.routes import router as statutes
 from app.system.routes import router as system
@@ -85,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         statuses,
         sources,
         figures,
+        statistics,
         vocabularies,
         changes,
         bulk,

@@ -1,6 +1,6 @@
 """How cases, charges and sentences are found: filters, order, and what a case is called."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import Date, any_, func, or_
@@ -20,7 +20,6 @@ from app.core.filters import (
     DatedFilter,
     Day,
     Keys,
-    RecordFilter,
     Texts,
     Where,
     below,
@@ -28,10 +27,11 @@ from app.core.filters import (
     ends,
     exists,
     holds,
+    of_statutes,
     refers,
     rows,
     starts,
-    under_statute,
+    without,
 )
 from app.core.pages import ListQuery, by_day
 from app.core.records import Include, Links, Part, Resource, citations
@@ -43,6 +43,9 @@ C = rows("cases")
 H = rows("charges")
 S = rows("sentences")
 K = rows("sentence_components")
+J = rows("case_judges")
+Q = rows("citations")
+PERSON = rows("persons")
 
 target(C, lambda case: func.concat_ws(" ", case.kind, "case", func.coalesce(case.number, case.decided, case.opened)))
 
@@ -80,19 +83,35 @@ def of_person(case: Any, person: Any) -> Any:
 PERSONS.includes["cases"] = Include(lambda: CASES, lambda case, person: of_person(case.c.id, person), rest="person")
 
 
+def when(bound: Any) -> Any:
+    """Condition on the date of the case that `date_field` names."""
+
+    def condition(value: Any, used: frozenset[str]) -> Any:
+        return bound("cases", "opened" if "date_field=opened" in used else "decided")(value, used)
+
+    return condition
+
+
 class CaseFilter(DatedFilter):
     """Filters of cases; `from` and `to` are about when a case was decided, or with `date_field=opened` opened."""
 
     kind: Annotated[Texts, Where(lambda v: C.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
     stage: Annotated[
-        Texts, Where(lambda v: C.c.stage == any_(v), TEXTS), Field(description="Any of these stages.")
+        Texts,
+        Where(lambda v: C.c.stage == any_(v), TEXTS, absent=lambda: C.c.stage.is_(None)),
+        Field(description="Any of these stages."),
     ] = []
     result: Annotated[
         Texts, Where(lambda v: C.c.result == any_(v), TEXTS), Field(description="Any of these results.")
     ] = []
     court: Annotated[
         Keys,
-        Where(lambda v: below(C.c.court_id, "organisations", v), TEXTS),
+        Where(
+            lambda v: below(C.c.court_id, "organisations", v),
+            TEXTS,
+            exact=lambda v: refers(C.c.court_id, "organisations", v),
+            absent=lambda: C.c.court_id.is_(None),
+        ),
         Field(description="Before any of these courts (id)."),
     ] = []
     judge: Annotated[
@@ -104,13 +123,24 @@ class CaseFilter(DatedFilter):
                 refers(rows("case_judges").c.person_id, "persons", v),
             ),
             TEXTS,
+            absent=lambda: without("case_judges", rows("case_judges").c.case_id == C.c.id),
         ),
         Field(description="Before any of these judges (id)."),
     ] = []
     statute: Annotated[
         Keys,
-        Where(lambda v: exists("charges", H.c.case_id == C.c.id, under_statute(H.c.statute_id, v)), TEXTS),
+        of_statutes("statute", "charges", lambda h: h.c.case_id == C.c.id),
         Field(description="With a charge under any of these statutes (id or key) or what rolls up to them."),
+    ] = []
+    article: Annotated[
+        Keys,
+        of_statutes("article", "charges", lambda h: h.c.case_id == C.c.id),
+        Field(description="With a charge under any of these articles (BY-CC-342) or parts of them."),
+    ] = []
+    code: Annotated[
+        Keys,
+        of_statutes("code", "charges", lambda h: h.c.case_id == C.c.id),
+        Field(description="With a charge under any of these codes of law (BY-CC)."),
     ] = []
     person: Annotated[
         Keys,
@@ -136,7 +166,11 @@ class CaseFilter(DatedFilter):
     ] = []
     outcome: Annotated[
         Texts,
-        Where(lambda v: exists("sentences", S.c.case_id == C.c.id, S.c.outcome == any_(v)), TEXTS),
+        Where(
+            lambda v: exists("sentences", S.c.case_id == C.c.id, S.c.outcome == any_(v)),
+            TEXTS,
+            absent=lambda: without("sentences", S.c.case_id == C.c.id),
+        ),
         Field(description="With a sentence of any of these outcomes."),
     ] = []
     context: Annotated[
@@ -144,75 +178,24 @@ class CaseFilter(DatedFilter):
         Where(lambda v: holds(C.c.contexts, v), TEXTS),
         Field(description="In any of these contexts."),
     ] = []
+    origin: Annotated[
+        Keys, Where(lambda v: C.c.origin == any_(v), TEXTS), Field(description="Recorded by any of these origins.")
+    ] = []
+    date_field: Annotated[
+        Literal["decided", "opened"], Field(description="Which date of the case from and to are about.")
+    ] = "decided"
     start: Annotated[
         Day | None,
-        Where(starts("cases", "decided"), Date(), sees_used=True),
-        Field(alias="from", description="Decided on or after."),
+        Where(when(starts), Date(), sees_used=True),
+        Field(alias="from", description="Decided, or opened, on or after."),
     ] = None
     end: Annotated[
         Day | None,
-        Where(ends("cases", "decided"), Date(), sees_used=True),
-        Field(alias="to", description="Decided before."),
+        Where(when(ends), Date(), sees_used=True),
+        Field(alias="to", description="Decided, or opened, before."),
     ] = None
     source: Annotated[Keys, cited("case_id", "cases"), Field(description="Cites any of these sources.")] = []
 
 
 class CaseQuery(CaseFilter, ListQuery):
     """Everything that the list of cases takes."""
-
-
-class ChargeFilter(DatedFilter):
-    """Filters of charges; `from` and `to` are about a charge's own date."""
-
-    case: Annotated[
-        Keys, Where(lambda v: refers(H.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")
-    ] = []
-    person: Annotated[
-        Keys,
-        Where(lambda v: refers(H.c.person_id, "persons", v), TEXTS),
-        Field(description="Against any of these persons (id)."),
-    ] = []
-    statute: Annotated[
-        Keys,
-        Where(lambda v: under_statute(H.c.statute_id, v), TEXTS),
-        Field(description="Under any of these statutes (id or key) or what rolls up to them."),
-    ] = []
-    status: Annotated[Texts, Where(lambda v: H.c.status == any_(v), TEXTS), Field(description="Any of these.")] = []
-    reason: Annotated[Texts, Where(lambda v: H.c.reason == any_(v), TEXTS), Field(description="Any of these.")] = []
-    start: Annotated[
-        Day | None,
-        Where(starts("charges", "date"), Date(), sees_used=True),
-        Field(alias="from", description="Dated on or after."),
-    ] = None
-    end: Annotated[
-        Day | None,
-        Where(ends("charges", "date"), Date(), sees_used=True),
-        Field(alias="to", description="Dated before."),
-    ] = None
-
-
-class ChargeQuery(ChargeFilter, ListQuery):
-    """Everything that the list of charges takes."""
-
-
-class SentenceFilter(RecordFilter):
-    """Filters of sentences."""
-
-    case: Annotated[
-        Keys, Where(lambda v: refers(S.c.case_id, "cases", v), TEXTS), Field(description="Of any of these cases (id).")
-    ] = []
-    person: Annotated[
-        Keys,
-        Where(lambda v: refers(S.c.person_id, "persons", v), TEXTS),
-        Field(description="Of any of these persons (id)."),
-    ] = []
-    outcome: Annotated[Texts, Where(lambda v: S.c.outcome == any_(v), TEXTS), Field(description="Any of these.")] = []
-    sentence: Annotated[
-        Texts,
-        Where(lambda v: exists("sentence_components", K.c.sentence_id == S.c.id, K.c.kind == any_(v)), TEXTS),
-        Field(description="With a component of any of these kinds."),
-    ] = []
-
-
-class SentenceQuery(SentenceFilter, ListQuery):
-    """Everything that the list of sentences takes."""

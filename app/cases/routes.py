@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.cases.models import CaseIn, CaseRead, ChargeRead, SentenceRead
-from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery, ChargeQuery, SentenceQuery
+from app.cases.parts import ChargeQuery, SentenceQuery
+from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.http import Route

@@ -9,7 +9,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Table, Text, any_, bindparam, cast, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    ColumnElement,
+    FromClause,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
@@ -19,17 +35,43 @@ from app.core.text import Code, Line
 SQL = ColumnElement[Any]
 DateMatch = Literal["overlap", "earliest", "within"]
 
+NOT_STATED = "not_stated"
+"""Value of a filter that asks for records of which no source says it."""
+
+MARKS = ("date_match", "date_field")
+"""Fields that change the SQL of others instead of having one; they count as used with their value."""
+
 
 class Where:
     """The SQL condition that a filter field stands for, as a function of its bind parameter.
 
     With `sees_used=True` the condition also takes the set of filters in use (`date_match` with its value), for the
-    few that mean something else together.
+    few that mean something else together. `exact` is the condition that takes a value literally, without what lies
+    below it; `absent` is what the value `not_stated` stands for.
     """
 
-    def __init__(self, condition: Callable[..., SQL], type_: TypeEngine[Any], *, sees_used: bool = False) -> None:
-        """Keep the condition and the SQL type that its value is bound as."""
+    def __init__(
+        self,
+        condition: Callable[..., SQL],
+        type_: TypeEngine[Any],
+        *,
+        sees_used: bool = False,
+        exact: Callable[[SQL], SQL] | None = None,
+        absent: Callable[[], SQL] | None = None,
+    ) -> None:
+        """Keep the conditions and the SQL type that the value is bound as."""
         self.condition, self.type_, self.sees_used = condition, type_, sees_used
+        self.exact, self.absent = exact, absent
+
+    def applied(self, name: str, used: frozenset[str]) -> SQL:
+        """Return the condition over a bind parameter of the filter's name."""
+        value = bindparam(name, type_=self.type_)
+        if self.sees_used:
+            found = self.condition(value, used)
+        else:
+            found = self.exact(value) if self.exact and f"exact={name}" in used else self.condition(value)
+        absent = self.absent is not None and f"{name}={NOT_STATED}" in used
+        return or_(found, self.absent()) if absent and self.absent is not None else found
 
 
 TEXTS: TypeEngine[Any] = ARRAY(Text)
@@ -41,10 +83,12 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     def used(self) -> frozenset[str]:
-        """Name the filters in use; `date_match` counts with its value, since it changes the SQL."""
+        """Name the filters in use, and with its value whatever changes their SQL."""
         names = {n for n in self.wheres() if getattr(self, n) not in (None, [])}
-        match = getattr(self, "date_match", None)
-        return frozenset(names | ({f"date_match={match}"} if match else set()))
+        marks = {f"{m}={value}" for m in MARKS if (value := getattr(self, m, None))}
+        marks |= {f"exact={n}" for n in getattr(self, "exact", ()) if n in names}
+        marks |= {f"{n}={NOT_STATED}" for n in names if _asks_for_nothing(getattr(self, n))}
+        return frozenset(names | marks)
 
     @classmethod
     @cache
@@ -57,17 +101,15 @@ class Filter(BaseModel):
     @cache
     def conditions(cls, used: frozenset[str]) -> tuple[SQL, ...]:
         """Return the conditions of these filters, each over a bind parameter of the filter's name."""
-        found = []
-        for name in sorted(used):
-            if "=" not in name:
-                where = cls.wheres()[name]
-                value = bindparam(name, type_=where.type_)
-                found.append(where.condition(value, used) if where.sees_used else where.condition(value))
-        return tuple(found)
+        return tuple(cls.wheres()[n].applied(n, used) for n in sorted(used) if "=" not in n)
 
     def values(self) -> dict[str, Any]:
         """Return the value of each filter in use, as PostgreSQL takes it."""
         return {n: _plain(getattr(self, n)) for n in self.used() if "=" not in n}
+
+
+def _asks_for_nothing(value: Any) -> bool:
+    return isinstance(value, list) and NOT_STATED in value
 
 
 def _plain(value: Any) -> Any:
@@ -169,11 +211,110 @@ def cited(owner: str, table: str) -> Where:
             refers(rows("citations").c.source_id, "sources", v),
         ),
         TEXTS,
+        absent=lambda: without("citations", rows("citations").c[owner] == rows(table).c.id),
     )
+
+
+def of_statute(column: SQL, level: str, value: SQL) -> SQL:
+    """Condition that `column` points at a statute of these articles (`article_key`) or codes (`code_key`)."""
+    row = rows("statutes").alias()
+    return column.in_(select(row.c.id).where(row.c[level] == any_(value)))
+
+
+OF_STATUTE = ("article", "code", "statute")
+"""Filters that together are about one statute of a record."""
+
+
+def statute_conditions(used: frozenset[str], column: SQL) -> list[SQL]:
+    """Return what the filters of statutes in use ask of one reference to a statute, which may be null."""
+    row = rows("statutes").alias()
+    unnumbered = column.in_(select(row.c.id).where(row.c.article_key.is_(None)))
+    found = []
+    if "statute" in used:
+        value = bindparam("statute", type_=TEXTS)
+        exact = "exact=statute" in used
+        asked = refers(column, "statutes", value) if exact else under_statute(column, value)
+        found.append(or_(asked, column.is_(None)) if f"statute={NOT_STATED}" in used else asked)
+    for name, level, absent in (
+        ("article", "article_key", or_(column.is_(None), unnumbered)),
+        ("code", "code_key", column.is_(None)),
+    ):
+        if name in used:
+            asked = of_statute(column, level, bindparam(name, type_=TEXTS))
+            found.append(or_(asked, absent) if f"{name}={NOT_STATED}" in used else asked)
+    return found
+
+
+def same_statute(own: str, links: str, owner: Callable[[FromClause], SQL]) -> Callable[[SQL, frozenset[str]], SQL]:
+    """Condition that one of the record's statutes meets all filters of statutes; the first in use stands for all.
+
+    `links` is the table that refers to statutes, `owner` says which of its rows are the record's.
+    """
+
+    def condition(_value: SQL, used: frozenset[str]) -> SQL:
+        if own != min(n for n in OF_STATUTE if n in used):
+            return true()
+        link = rows(links).alias()
+        asked = statute_conditions(used, link.c.statute_id)
+        if any(f"{n}={NOT_STATED}" in used for n in OF_STATUTE):
+            one = select(literal_column("1").label("one")).subquery()
+            return select(1).select_from(one.outerjoin(link, owner(link))).where(*asked).exists()
+        return select(1).select_from(link).where(owner(link), *asked).exists()
+
+    return condition
+
+
+def _literal(_value: SQL) -> SQL:
+    return true()  # never run: a filter that sees what is in use looks for its mark itself
+
+
+def of_statutes(own: str, links: str, owner: Callable[[FromClause], SQL]) -> Where:
+    """Return the filter `own` (statute, article or code) of records that have statutes in the table `links`."""
+    condition = same_statute(own, links, owner)
+    return Where(condition, TEXTS, sees_used=True, exact=_literal if own == "statute" else None)
+
+
+def without(table: str, owner: SQL, *on: SQL) -> SQL:
+    """Condition that no row of `table` whose column `owner` points here meets all of `on`."""
+    return ~select(1).select_from(rows(table)).where(owner, *on).exists()
+
+
+@cache  # one object however often it is used, so that a statement names it once
+def region_tree() -> CTE:
+    """Return (id, region) of all places: the one directly below the country, at or above each; null for a country."""
+    place, child = rows("places").alias(), rows("places").alias()
+    here = case((place.c.kind != "country", place.c.id))
+    tree = (
+        select(place.c.id, here.label("region")).where(place.c.parent_id.is_(None)).cte("region_tree", recursive=True)
+    )
+    below_it = func.coalesce(tree.c.region, case((child.c.kind != "country", child.c.id)))
+    return tree.union_all(select(child.c.id, below_it).join(tree, child.c.parent_id == tree.c.id))
+
+
+def without_region(column: SQL) -> SQL:
+    """Condition that `column` points at no place, or at one outside every region."""
+    tree = region_tree()
+    return or_(column.is_(None), column.in_(select(tree.c.id).where(tree.c.region.is_(None))))
 
 
 class RecordFilter(Filter):
     """Base of the filters of records."""
+
+    exact: Annotated[
+        list[Code],
+        Field(
+            max_length=10,
+            description="Names of filters to take literally, without what lies below: exact=statute, exact=place.",
+        ),
+    ] = []
+
+    @model_validator(mode="after")
+    def _exact_names_filters(self) -> Self:
+        known = sorted(n for n, where in self.wheres().items() if where.exact)
+        if set(self.exact) - set(known):
+            msg = f"exact names filters that take what lies below with them; here: {', '.join(known) or 'none'}"
+            raise ValueError(msg)
+        return self
 
 
 class DatedFilter(RecordFilter):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, any_, bindparam, or_, true
+from sqlalchemy import ColumnElement, Date, any_, bindparam, func, or_, true
 
 from app.core.filters import exists, rows
 
@@ -20,6 +20,23 @@ def holds_on(day: SQL) -> SQL:
     begun = or_(c.start_earliest.is_(None), c.start_earliest <= day)
     lasting = or_(c.end_latest.is_(None), c.end_latest >= day)
     return begun & lasting
+
+
+def counted_on(day: SQL) -> SQL:
+    """Condition that statistics count a status on a day: each end is where its earliest bound puts it.
+
+    What no source dates is taken as in `holds_on`.
+    """
+    c = rows("statuses").c
+    start = func.coalesce(c.start_earliest, c.start_latest)
+    end = func.coalesce(c.end_earliest, c.end_latest)
+    return or_(start.is_(None), start <= day) & or_(end.is_(None), end >= day)
+
+
+def surely_on(day: SQL) -> SQL:
+    """Condition that a status surely holds on a day: begun at the latest by then, and not possibly ended."""
+    c = rows("statuses").c
+    return (c.start_latest <= day) & or_(c.end.is_(None), c.end_earliest >= day)
 
 
 def with_status(subject: str, table: str) -> Callable[[SQL, frozenset[str]], SQL]:

@@ -82,6 +82,17 @@ class FigureRead(FigureFields, RecordRead):
     base: Annotated[Reference | None, To("figures"), Field(description="The figure it is a share or part of.")]
 
 
+class FigureComputed(FigureRead):
+    """A figure as answered with `include=computed`."""
+
+    computed: Number | None = Field(default=None, description="What the service counts for the same question.")
+    coverage: Number | None = Field(default=None, description="computed / value; null for a value of zero.")
+    contradicts: list[UUID] = Field(
+        default_factory=list, description="Other figures of the same measure, filters and period with another value."
+    )
+    statistics: str | None = Field(default=None, description="URL of the question; null where it cannot be asked.")
+
+
 class Figure(Record, FigureFields, table=True):
     """A figure as kept."""
 

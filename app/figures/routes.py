@@ -11,16 +11,16 @@ from app.core.http import Route
 from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
-from app.figures.models import FigureIn, FigureRead
-from app.figures.queries import FIGURES, FigureQuery
+from app.figures.models import FigureComputed, FigureIn, FigureRead
+from app.figures.queries import FIGURES, FigureQuery, answer_figures
 
 router = APIRouter(prefix="/v1/figures", tags=["figures"], route_class=Route)
 
 
-@router.get("", responses=LIST(FigureRead), response_class=Response)
+@router.get("", responses=LIST(FigureComputed), response_class=Response)
 async def list_figures(query: Annotated[FigureQuery, Query()], caller: CallerDep) -> Response:
-    """List published figures."""
-    return await list_records(FIGURES, query, caller)
+    """List published figures; `include=computed` puts beside each what the service itself counts."""
+    return await answer_figures(lambda plain: list_records(FIGURES, plain, caller), query, caller)
 
 
 @router.post("", responses=CREATED(FigureRead), response_class=Response, status_code=201)
@@ -29,10 +29,10 @@ async def create_figure(body: FigureIn, writer: WriterDep) -> Response:
     return await create_record(FIGURES, body, writer)
 
 
-@router.get("/{record_id}", responses=ONE(FigureRead), response_class=Response)
+@router.get("/{record_id}", responses=ONE(FigureComputed), response_class=Response)
 async def get_figure(record_id: UUID, query: Annotated[OneQuery, Query()], caller: CallerDep) -> Response:
-    """Read one figure."""
-    return await get_record(FIGURES, record_id, query, caller)
+    """Read one figure; `include=computed` puts beside it what the service itself counts."""
+    return await answer_figures(lambda plain: get_record(FIGURES, record_id, plain, caller), query, caller)
 
 
 @router.put("/{record_id}", responses=WRITTEN(FigureRead), response_class=Response)

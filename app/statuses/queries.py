@@ -1,21 +1,37 @@
 """How statuses are found: filters, order, and what a status is called."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Date, any_, func
+from sqlalchemy import Date, any_, func, or_
 
-from app.core.filters import TEXTS, Day, Keys, RecordFilter, Texts, Where, below, cited, refers, rows
+from app.core.filters import (
+    TEXTS,
+    DatedFilter,
+    Day,
+    Keys,
+    Texts,
+    Where,
+    below,
+    cited,
+    exists,
+    holds,
+    refers,
+    rows,
+    without_region,
+)
 from app.core.pages import ListQuery, by_day
 from app.core.records import Include, Resource, citations
 from app.core.refs import target
-from app.core.status import holds_on
+from app.core.status import counted_on, holds_on, surely_on
 from app.organisations.queries import ORGANISATIONS
 from app.persons.queries import PERSONS
 from app.sources.queries import cited_sources
 from app.statuses.models import StatusIn, StatusRead
 
 S = rows("statuses")
+PERSON = rows("persons")
+O = rows("organisations")  # noqa: E741 -- as the other tables are called
 
 target(S, lambda status: func.concat_ws(" ", status.kind, status.start))
 
@@ -41,13 +57,51 @@ ORGANISATIONS.includes["statuses"] = Include(
 )
 
 
-class StatusFilter(RecordFilter):
-    """Filters of statuses."""
+def _on(value: Any, used: frozenset[str]) -> Any:
+    match = next((m for m in ("within", "earliest") if f"date_match={m}" in used), "overlap")
+    return {"within": surely_on, "earliest": counted_on, "overlap": holds_on}[match](value)
+
+
+def _of_person(found: Any, told: Any) -> Where:
+    def person(*on: Any) -> Any:
+        return exists("persons", PERSON.c.id == S.c.person_id, *on)
+
+    return Where(lambda v: person(found(v)), TEXTS, absent=lambda: ~person(told))
+
+
+class StatusFilter(DatedFilter):
+    """Filters of statuses; `date_match` is about the day of `on`."""
 
     kind: Annotated[Texts, Where(lambda v: S.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
+    status: Annotated[Texts, Where(lambda v: S.c.kind == any_(v), TEXTS), Field(description="The same as `kind`.")] = []
+    sex: Annotated[
+        Texts,
+        _of_person(lambda v: PERSON.c.sex == any_(v), PERSON.c.sex.is_not(None)),
+        Field(description="Of a person of this sex."),
+    ] = []
+    group: Annotated[
+        Texts,
+        _of_person(lambda v: holds(PERSON.c.groups, v), func.cardinality(PERSON.c.groups) > 0),
+        Field(description="Of a person of any of these groups."),
+    ] = []
+    region: Annotated[
+        Keys,
+        Where(
+            lambda v: exists("organisations", O.c.id == S.c.facility_id, below(O.c.place_id, "places", v)),
+            TEXTS,
+            absent=lambda: or_(
+                S.c.facility_id.is_(None),
+                exists("organisations", O.c.id == S.c.facility_id, without_region(O.c.place_id)),
+            ),
+        ),
+        Field(description="Held in a facility in any of these places (id or code) or below them."),
+    ] = []
+    origin: Annotated[
+        Keys, Where(lambda v: S.c.origin == any_(v), TEXTS), Field(description="Recorded by any of these origins.")
+    ] = []
     on: Annotated[
         Day | None,
-        Where(holds_on, Date()),
+        Where(_on, Date(), sees_used=True),
         Field(description="Holding on this day, as far as the sources tell."),
     ] = None
     start_from: Annotated[
@@ -68,7 +122,12 @@ class StatusFilter(RecordFilter):
     ] = []
     facility: Annotated[
         Keys,
-        Where(lambda v: below(S.c.facility_id, "organisations", v), TEXTS),
+        Where(
+            lambda v: below(S.c.facility_id, "organisations", v),
+            TEXTS,
+            exact=lambda v: refers(S.c.facility_id, "organisations", v),
+            absent=lambda: S.c.facility_id.is_(None),
+        ),
         Field(description="Held in any of these facilities (id)."),
     ] = []
     declared_by: Annotated[

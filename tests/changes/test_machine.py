@@ -219,8 +219,7 @@ class Machine:
     async def save(self) -> None:
         """Take a backup of what is committed."""
         self.backup = [
-            await self.owner.fetch(f"SELECT t::text FROM {table} t")
-            for table in ("persons", "changes", "tombstones")
+            await self.owner.fetch(f"SELECT t::text FROM {table} t") for table in ("persons", "changes", "tombstones")
         ]
 
     async def restore(self) -> None:

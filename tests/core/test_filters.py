@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from app.cases.models import Tristate
-from app.cases.queries import CaseFilter, ChargeFilter, SentenceFilter
+from app.cases.parts import ChargeFilter, SentenceFilter
+from app.cases.queries import CaseFilter
 from app.core.filters import Day, Keys, Where
 from app.events.queries import EventFilter
 from app.figures.queries import FigureFilter

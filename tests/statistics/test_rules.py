@@ -1,0 +1,259 @@
+"""The rules of counting, one by one, each on a few records."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.statistics.measures import MEASURES
+from tests.conftest import Api
+from tests.factories import make
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(api: Api, measure: str, role: str = "public", **params: Any) -> dict[str, Any]:
+    client = getattr(api, role)
+    given = {n.rstrip("_"): v for n, v in params.items()}
+    answer = await client.get(f"/v1/statistics/{measure}", params=given)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def numbers(cell: dict[str, Any], *names: str) -> tuple[Any, ...]:
+    return tuple(cell[n] for n in (names or ("value", "min", "max")))
+
+
+MARCH = {"from_": "1999-03-01", "to": "1999-04-01"}
+
+
+async def test_a_date_counts_by_its_earliest_bound_and_min_and_max_stand_beside(api: Api) -> None:
+    for date in ("1999", "1999-03", "1999-03-05", "1999-02-27/1999-03-02", "1999-04", None):
+        await make(api.editor, "events", date=date)
+    found = await ask(api, "events", **MARCH)
+    assert numbers(found["total"]) == (2, 2, 4)
+    assert found["undated"] == 1
+    by_month = await ask(api, "events", by="month", **MARCH)
+    assert [numbers(r, "month", "value", "min", "max") for r in by_month["rows"]] == [("1999-03", 2, 2, 4)]
+    assert by_month["qualifier"] == "at_least"
+
+
+async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api) -> None:
+    incident = str(uuid4())
+    for type_ in ("detention", "administrative_trial"):
+        await make(api.editor, "events", type=type_, date="2024-01-05", incident=incident)
+    await make(api.editor, "events", type="raid", date="2024-01-06")
+    assert (await ask(api, "events"))["total"]["value"] == 3
+    found = await ask(api, "incidents", by="type")
+    assert found["total"]["value"] == 2
+    assert [r["value"] for r in found["rows"]] == [1, 1, 1]
+    assert found["additive"] is False
+
+
+async def test_people_count_once_and_unnamed_groups_stand_apart(api: Api) -> None:
+    vera = (await make(api.editor, "persons", sex="female"))["id"]
+    whole = str(uuid4())
+    for date, participants in (
+        ("2024-01-03", [{"person": vera, "role": "victim"}, {"id": whole, "count": 200, "role": "victim"}]),
+        ("2024-01-25", [{"person": vera, "role": "victim"}, {"count": 150, "role": "victim", "within": whole}]),
+        ("2024-02-02", [{"count": 7, "role": "victim"}, {"person": vera, "role": "witness"}]),
+    ):
+        await make(api.editor, "events", date=date, participants=participants)
+    found = await ask(api, "persons", by="month")
+    names = ("value", "named", "unnamed")
+    assert numbers(found["total"], *names) == (208, 1, 207)
+    assert [numbers(r, *names) for r in found["rows"]] == [(201, 1, 200), (7, 0, 7)]
+    # A part counts by itself where the whole is not among what is asked for.
+    late = await ask(api, "persons", from_="2024-01-20", to="2024-02-01")
+    assert numbers(late["total"], *names) == (151, 1, 150)
+    by_sex = await ask(api, "persons", by="sex")
+    assert {r["sex"]: r["value"] for r in by_sex["rows"]} == {"female": 1, "not_stated": 207}
+    assert by_sex["additive"] is True
+
+
+async def test_groups_in_a_circle_and_groups_of_one_unseen_whole_are_not_added(api: Api) -> None:
+    a, b, unseen = (str(uuid4()) for _ in range(3))
+    groups = [
+        {"id": a, "count": 5, "role": "victim", "within": b},
+        {"id": b, "count": 8, "role": "victim", "within": a},
+        {"count": 3, "role": "victim", "within": unseen},
+        {"count": 2, "role": "victim", "within": unseen},
+    ]
+    await make(api.editor, "events", date="2024-01-03", participants=groups)
+    assert (await ask(api, "persons"))["total"]["unnamed"] == 8 + 3
+
+
+async def test_a_total_is_counted_by_itself_where_rows_do_not_add_up(api: Api) -> None:
+    statutes = [(await make(api.editor, "statutes", article="1", part=p))["id"] for p in ("1", "2")]
+    await make(api.editor, "events", date="2024-01-03", statutes=statutes)
+    found = await ask(api, "events", by="statute")
+    assert [(r["statute"], r["value"]) for r in found["rows"]] == [("XX-CC-1-1", 1), ("XX-CC-1-2", 1)]
+    assert (found["total"]["value"], found["additive"]) == (1, False)
+    for by, value in (("article", "XX-CC-1"), ("code", "XX-CC")):
+        assert [(r[by], r["value"]) for r in (await ask(api, "events", by=by))["rows"]] == [(value, 1)]
+
+
+async def test_places_roll_up_to_their_region(api: Api) -> None:
+    land = (await make(api.editor, "places", kind="country", code="XX"))["id"]
+    region = (await make(api.editor, "places", kind="region", code="XX-A", parent=land))["id"]
+    town = (await make(api.editor, "places", kind="town", parent=region))["id"]
+    for place in (town, region, land, None):
+        await make(api.editor, "events", date="2024-01-03", place=place)
+    found = await ask(api, "events", by="region")
+    assert {r["region"]: r["value"] for r in found["rows"]} == {"XX-A": 2, "not_stated": 2}
+    assert found["labels"]["region"] == {"XX-A": "Sampletown"}
+
+
+async def test_sums_say_how_many_are_of_unknown_length(api: Api) -> None:
+    parts = [{"kind": "administrative_arrest", "days": 15}, {"kind": "administrative_arrest"}, {"kind": "fine"}]
+    sentences = [
+        {"outcome": "convicted", "components": parts},
+        {"outcome": "convicted", "count": 3, "components": [{"kind": "administrative_arrest"}]},
+        {"outcome": "unknown", "count": 226},
+    ]
+    await make(api.editor, "cases", kind="administrative", decided="2024-01-10", sentences=sentences)
+    found = await ask(api, "arrest_days", by="month")
+    assert numbers(found["rows"][0], "value", "unknown") == (15, 4)
+    outcomes = await ask(api, "sentences", by="outcome")
+    assert {r["outcome"]: r["value"] for r in outcomes["rows"]} == {"convicted": 6, "unknown": 226}
+
+
+async def test_a_sentence_known_only_to_be_later_than_the_act_counts_from_the_act_on(api: Api) -> None:
+    sentence = {"outcome": "convicted", "components": [{"kind": "imprisonment", "years": 2}]}
+    await make(api.editor, "cases", decided="2020-11-15/..", sentences=[sentence])
+    found = await ask(api, "sentences", by="year", from_="2020-01-01", to="2023-01-01")
+    years = [(r["year"], *numbers(r)) for r in found["rows"]]
+    assert years == [("2020", 1, 0, 1), ("2021", 0, 0, 1), ("2022", 0, 0, 1)]
+
+
+def fine(amount: str, unit: str, **more: str) -> dict[str, Any]:
+    return {"outcome": "convicted", "components": [{"kind": "fine", "amount": amount, "unit": unit, **more}]}
+
+
+async def test_fines_are_summed_in_one_unit_split_or_converted_by_the_rate_of_their_day(api: Api) -> None:
+    for decided, sentence in (
+        ("2023-12-31", fine("10", "base_value")),
+        ("2024-01-01", fine("10", "base_value", converted_amount="122.69", converted_unit="USD")),
+        ("2024-02-01", fine("100", "BYN")),
+        ("2024-02-01", fine("5", "EUR")),
+        (None, fine("1", "base_value")),
+    ):
+        await make(api.editor, "cases", kind="administrative", decided=decided, sentences=[sentence])
+    split = await ask(api, "fines")
+    assert {r["unit"]: r["value"] for r in split["rows"]} == {"BYN": 100, "EUR": 5, "base_value": 20}
+    assert split["total"] is None
+    assert (await ask(api, "fines", unit="base_value"))["total"]["value"] == 20
+    assert (await ask(api, "fines", unit="USD"))["total"]["value"] == 122.69
+    # 37 roubles until the end of 2023, 40 after: the rate of the day of the decision.
+    converted = (await ask(api, "fines", currency="BYN"))["total"]
+    assert numbers(converted, "value", "unknown") == (10 * 37 + 10 * 40 + 100, 1)
+    # The rate that a report printed holds from the day it gives.
+    await make(api.editor, "cases", decided="2024-03-01", sentences=[fine("2", "base_value")])
+    dollars = (await ask(api, "fines", currency="USD", from_="2024-03-01"))["total"]
+    assert dollars["value"] == pytest.approx(2 * 12.269)
+
+
+async def test_a_rate_of_another_law_is_not_used(api: Api) -> None:
+    statute = (await make(api.editor, "statutes", jurisdiction="YY", article="5"))["id"]
+    charge = {"statute": statute, "status": "convicted"}
+    await make(api.editor, "cases", decided="2024-03-01", charges=[charge], sentences=[fine("2", "base_value")])
+    assert numbers((await ask(api, "fines", currency="BYN"))["total"], "value", "unknown") == (0, 1)
+
+
+async def test_a_stock_counts_people_once_on_a_day_and_at_the_end_of_each_period(api: Api) -> None:
+    vera = (await make(api.editor, "persons", sex="female"))["id"]
+    ivan = (await make(api.editor, "persons", sex="male"))["id"]
+    for person, kind, start, end in (
+        (vera, "in_custody", "2023-11-15", "2024-01-31"),
+        (vera, "in_custody", "2024-01-20", "2024-02-10"),  # overlaps: still one person
+        (ivan, "in_custody", "2024-01", None),
+        (ivan, "wanted", None, "2023-12-05"),
+    ):
+        await make(api.editor, "statuses", person=person, kind=kind, start=start, end=end)
+    day = await ask(api, "persons_in_status", at="2024-01-25", status="in_custody", by="sex")
+    assert {r["sex"]: numbers(r) for r in day["rows"]} == {"female": (1, 1, 1), "male": (1, 0, 1)}
+    assert numbers(day["total"]) == (2, 1, 2)
+    series = await ask(
+        api, "persons_in_status", status="in_custody", from_="2023-11-01", to="2024-03-01", grain="month"
+    )
+    assert [(r["month"], r["value"]) for r in series["rows"]] == [
+        ("2023-11", 1),
+        ("2023-12", 1),
+        ("2024-01", 2),
+        ("2024-02", 1),
+    ]
+    assert series["total"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer", "says"),
+    [
+        ("events?by=colour", "?by", "it has: day, week, month"),
+        ("events?by=day&by=month", "?by", "one of day"),
+        ("events?by=type&by=type", "?by", "once"),
+        ("events?by=type&by=sex&by=month&by=region", "?by", "3"),
+        ("events?colour=red", "?colour", ""),
+        ("events?at=2024-01-01", "?at", ""),
+        ("events?from=2024-02-01&to=2024-01-01", "?query", "empty"),
+        ("events?date_match=within", "?date_match", "earliest bound"),
+        ("events?by=role&by=sex", "?by", "give role="),
+        ("persons_in_status", "?at", "give at=<day>, or from, to and grain"),
+        ("persons_in_status?from=2024-01-01&to=2024-02-01", "?grain", "for one day give at"),
+        ("persons_in_status?at=2024-01-01&from=2024-01-01", "?at", "not both"),
+        ("persons_in_status?at=2024-01-01&by=month", "?by", "by from, to and grain"),
+        ("persons_in_status?at=2024-01-01&on=2024-01-01", "?on", "at=<day>"),
+        ("persons_in_status?from=2024-02-01&to=2024-01-01&grain=month", "?to", "empty"),
+        ("fines?unit=USD&currency=BYN", "?unit", "not both"),
+        ("arrest_days?sentence=fine", "?sentence", "ask sentences"),
+        ("events?exact=type", "?query", "exact names filters"),
+        ("events?from=0001-01-01&to=2024-01-01&by=day", "?by", "fewer dimensions"),
+        ("persons_in_status?from=0001-01-01&to=2024-01-01&grain=day", "?by", "fewer dimensions"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_told_what_to_do(api: Api, path: str, pointer: str, says: str) -> None:
+    answer = await api.public.get(f"/v1/statistics/{path}")
+    assert answer.status_code == 422, answer.text
+    problem = answer.json()["errors"][0]
+    assert says.lower() in problem["detail"].lower()
+    assert problem["pointer"] in {pointer, "query:", "?"}
+
+
+async def test_an_unknown_measure_is_not_found(api: Api) -> None:
+    assert (await api.public.get("/v1/statistics/happiness")).status_code == 404
+
+
+async def test_the_catalogue_tells_every_measure_and_each_of_its_dimensions_works(api: Api) -> None:
+    catalogue = (await api.public.get("/v1/statistics")).json()
+    assert [m["name"] for m in catalogue["items"]] == list(MEASURES)
+    for measure in catalogue["items"]:
+        for dimension in measure["dimensions"]:
+            stock = {"at": "2024-01-01"} if measure["kind"] == "stock" else {}
+            answer = await api.public.get(measure["url"], params={"by": dimension["name"], **stock})
+            assert answer.status_code == 200, (measure["name"], dimension["name"], answer.text)
+
+
+async def test_only_what_the_caller_may_see_is_counted(api: Api) -> None:
+    vera = (await make(api.editor, "persons"))["id"]
+    levels = {"public": {}, "partner": {"level": "partner"}, "restricted": {"level": "restricted"}}
+    for level in levels.values():
+        await make(api.editor, "events", date="2024-01-03", participants=[{"person": vera, "role": "victim"}], **level)
+        await make(api.editor, "statuses", kind="in_custody", start="2024-01-01", **level)
+        await make(api.editor, "cases", decided="2024-01-03", **level)
+    for role, seen in (("public", 1), ("partner", 2), ("editor", 3), ("guardian", 3)):
+        assert (await ask(api, "events", role))["total"]["value"] == seen
+        assert (await ask(api, "cases", role))["total"]["value"] == seen
+        assert (await ask(api, "persons", role))["total"]["value"] == 1
+        assert (await ask(api, "persons_in_status", role, at="2024-01-09"))["total"]["value"] == seen
+
+
+async def test_the_client_is_told_when_it_has_the_answer_already(api: Api) -> None:
+    await make(api.editor, "events", date="2024-01-03")
+    first = await api.public.get("/v1/statistics/events?by=month")
+    headers = {"If-None-Match": first.headers["etag"]}
+    assert (await api.public.get("/v1/statistics/events?by=month", headers=headers)).status_code == 304
+    # What the caller cannot see moves nothing; what it can, does.
+    await make(api.editor, "events", date="2024-01-03", level="restricted")
+    assert (await api.public.get("/v1/statistics/events?by=month", headers=headers)).status_code == 304
+    await make(api.editor, "events", date="2024-01-03")
+    assert (await api.public.get("/v1/statistics/events?by=month", headers=headers)).status_code == 200
