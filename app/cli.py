@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,8 +22,11 @@ from app.core.access import ROLES
 from app.core.database import Database
 from app.core.embedded import EmbeddedServerError, embedded_server
 from app.core.keys import KeysError
+from app.core.records import Audience
 from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
+from app.exchange import console
+from app.exchange.console import ExchangeError
 from app.sample import load as sample
 
 app = typer.Typer(
@@ -38,7 +42,7 @@ app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
 out = Console()
 
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError)
+KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError, ExchangeError)
 """Errors whose one line is all that a person needs."""
 
 
@@ -129,6 +133,33 @@ async def _load_demo(url: str, settings: Settings) -> None:
             typer.echo(f"{role:<9} {key}")
     finally:
         await database.close()
+
+
+# --- exchange ---------------------------------------------------------------------------------------
+
+
+@app.command(
+    "export",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: `chronika export events --type detention --from 2024-01-01 --output detentions.ndjson`",
+)
+def export_resource(
+    context: typer.Context,
+    resource: Annotated[str, typer.Argument(help="persons, cases, …, charges, sentences; or `all` into a directory.")],
+    form: Annotated[str, typer.Option("--format", help="ndjson, csv, or ftm for FollowTheMoney.")] = "ndjson",
+    output: Annotated[
+        Path | None, typer.Option(help="File, or directory of `all`; the standard output unless said.")
+    ] = None,
+    audience: Annotated[Audience, typer.Option(help="Export what this audience sees.")] = Audience.EDITOR,
+) -> None:
+    """Export what filters select, all that editors see unless said; filters are the API's own, as --name value."""
+    settings = get_settings()
+    with served_database(settings) as url:
+        exporting = console.run_export(
+            url, settings, resource, form=form, filters=context.args, output=output, audience=audience
+        )
+        count = asyncio.run(exporting)
+    typer.echo(f"Exported {count:,} records.", err=True)
 
 
 # --- db ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from app.core.http import Problems, add_problem_handlers
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
+from app.exchange.routes import router as exports
 from app.explorer.routes import router as explorer
 from app.figures.routes import router as figures
 from app.organisations.routes import router as organisations
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     for router in (
+        exports,  # before the others, or `export` would be taken for an id
         persons,
         timelines,
         cases,

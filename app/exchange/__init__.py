@@ -1,0 +1,1 @@
+"""Exchange: other people's data in by mapping, everything out by stream, and the whole registry into one file."""
