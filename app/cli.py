@@ -27,6 +27,8 @@ from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
 from app.exchange import console
 from app.exchange.console import ExchangeError
+from app.exchange.mapping import MappingError
+from app.exchange.readers import ReadError
 from app.sample import load as sample
 
 app = typer.Typer(
@@ -42,7 +44,7 @@ app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
 out = Console()
 
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError, ExchangeError)
+KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError, ExchangeError, MappingError, ReadError)
 """Errors whose one line is all that a person needs."""
 
 
@@ -64,6 +66,16 @@ def served_database(settings: Settings) -> Iterator[str]:
     # Turned into an ordinary exit, so that the server is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with embedded_server(settings.data_dir, secret_bytes(settings)) as url:
+        yield url
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """Yield the owner's URL of a database that is at head; `SchemaError` for one that is not."""
+    with served_database(settings) as url:
+        if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
+            msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
+            raise SchemaError(msg)
         yield url
 
 
@@ -154,12 +166,40 @@ def export_resource(
 ) -> None:
     """Export what filters select, all that editors see unless said; filters are the API's own, as --name value."""
     settings = get_settings()
-    with served_database(settings) as url:
+    with ready_database(settings) as url:
         exporting = console.run_export(
             url, settings, resource, form=form, filters=context.args, output=output, audience=audience
         )
         count = asyncio.run(exporting)
     typer.echo(f"Exported {count:,} records.", err=True)
+
+
+@app.command(
+    "import",
+    epilog="Example: `chronika import decisions.json --mapping viasna-administrative --dry-run`",
+)
+def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
+    file: Annotated[Path, typer.Argument(help="CSV, JSON or NDJSON, gzipped or not; for `chronika` also a directory.")],
+    mapping: Annotated[
+        str, typer.Option(help="A shipped mapping, a TOML file, or `chronika` for files of our own export.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be written.")] = False,
+    level: Annotated[str, typer.Option(help="public, partner or restricted.")] = "restricted",
+    ground: Annotated[str | None, typer.Option(help="Ground of level public: public_record or consent.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where rejected rows are named; FILE.rejected.ndjson unless said.")
+    ] = None,
+) -> None:
+    """Import a file by a mapping. Importing it again changes nothing; killed halfway, run it again."""
+    settings = get_settings()
+    options = console.read_options(mapping, level, ground, dry_run=dry_run, report=report)
+    with ready_database(settings) as url:
+        outcome = asyncio.run(console.run_import(url, settings, file, options))
+    out.print(console.summary(outcome, dry=dry_run))
+    for line in console.details(outcome, dry=dry_run):
+        typer.echo(line)
+    if outcome.rejected:
+        typer.echo(f"Rejected rows are named in {console.report_of(file, options)}.")
 
 
 # --- db ---------------------------------------------------------------------------------------------

@@ -1,23 +1,34 @@
 """Exports and imports at the command line: arguments in, files and progress out."""
 
+import hashlib
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from app.core import pages
 from app.core.database import Database
 from app.core.filters import Filter
-from app.core.records import Audience
+from app.core.records import LEVELS, Audience, Level
 from app.core.settings import Settings, secret_bytes
-from app.exchange import export
+from app.exchange import export, readers
+from app.exchange import mapping as mappings
+from app.exchange.importer import Mapped, Run, own_records
+from app.exchange.mapping import Mapping, Values
 from app.exchange.queries import EXPORTABLE, ORDER
+from app.exchange.readers import Form, ReadError, Row, open_file
+from app.exchange.store import Outcome, Seen, Store, Unit
+
+UnitsOf = Callable[[Row, Outcome], Unit | None]
 
 ENDS = {"ndjson": b"\n", "csv": b"\r\n", "ftm": b"\n"}
 
@@ -148,3 +159,147 @@ async def run_export(  # noqa: PLR0913 -- the command's own options
             return await export_one(database, resource, query, audience, file)
     finally:
         await database.close()
+
+
+# --- imports ------------------------------------------------------------------------------------------
+
+NATIVE = "chronika"
+"""Name of the mapping that is none: files of our own export, each named after its resource."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """The options of `chronika import`."""
+
+    mapping: str
+    level: Level = "restricted"
+    ground: str | None = None
+    dry: bool = False
+    report: Path | None = None
+
+
+def read_options(mapping: str, level: str, ground: str | None, *, dry_run: bool, report: Path | None) -> ImportOptions:
+    """Check the options of `chronika import`."""
+    if level not in LEVELS:
+        raise ExchangeError(f"--level is one of: {', '.join(LEVELS)}")
+    if level == "public" and ground not in {"public_record", "consent"}:
+        raise ExchangeError("--level public needs --ground public_record or consent")
+    return ImportOptions(mapping, level, ground, dry_run, report)
+
+
+def report_of(path: Path, options: ImportOptions) -> Path:
+    """Return the file in which rejected rows are named."""
+    return options.report or path.with_name(f"{path.name}.rejected.ndjson")
+
+
+def _files(path: Path) -> list[tuple[Path, str]]:
+    """Return the files of our own export, with the resource that each is named after, in the order they are taken."""
+    found = [p for p in (sorted(path.iterdir()) if path.is_dir() else [path]) if p.is_file()]
+    named = {p.name.split(".")[0]: p for p in found if p.name.removesuffix(".gz").endswith(".ndjson")}
+    files = [(named[r.name], r.name) for r in ORDER if r.name in named]
+    if not files:
+        raise ExchangeError(f"{path} holds no file of our own export, such as persons.ndjson")
+    return files
+
+
+def _own_rows(files: list[tuple[Path, str]]) -> Iterator[tuple[Row, str]]:
+    """Yield the rows of our own export; raises `ReadError` for one that is cut short or was changed."""
+    for path, resource in files:
+        digest, trailer = hashlib.sha256(), None
+        with open_file(path) as file:
+            for line in file:
+                if line.startswith(b'{"end": true'):
+                    trailer = json.loads(line)
+                else:
+                    digest.update(line)
+        if trailer is None or trailer["sha256"] != digest.hexdigest():
+            raise ReadError(f"{path.name} is cut short or was changed: its last line does not confirm it")
+        yield from ((row, resource) for row in readers.read(path, Form("ndjson", "utf-8")))
+
+
+def _check_columns(mapping: Mapping, path: Path, form: Form) -> None:
+    """Refuse a file whose columns are not those that the mapping speaks of: nothing is dropped without a word."""
+    first = next((r for r in readers.read(path, form) if not r.problem), None)
+    if first is None:
+        return
+    needed = mapping.columns
+    surplus, missing = first.cells.keys() - needed, needed - first.cells.keys()
+    if surplus:
+        raise ExchangeError(f"the mapping says nothing of: {', '.join(sorted(surplus))[:200]}; use or `ignore` them")
+    if missing and form.format != "ndjson":
+        raise ExchangeError(f"the file has no column: {', '.join(sorted(missing))[:200]}")
+
+
+async def run_import(url: str, settings: Settings, path: Path, options: ImportOptions) -> Outcome:
+    """Run `chronika import`; what is rejected goes into the report, a line each."""
+    database = Database(url, secret_bytes(settings), pool_size=1)
+    report = report_of(path, options)
+    rejected: list[BinaryIO] = []
+
+    def reject(line: int, column: str, problem: str) -> None:
+        if not rejected:
+            rejected.append(open(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"))  # noqa: SIM115, PTH123
+        told = {"line": line, "column": column, "problem": problem}
+        rejected[0].write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+
+    outcome = Outcome()
+    store = Store(database, f"import {options.mapping}"[:100], dry=options.dry)
+    try:
+        with progress_bar() as progress:
+            rows, units_of, total = _prepared(path, options)
+            task = progress.add_task("rows", total=total, rate="")
+            run = Run(store, outcome, reject, lambda done: show(progress, task, done), wait=options.mapping == NATIVE)
+            await run.run(rows, units_of)
+    finally:
+        await database.close()
+        for file in rejected:
+            file.close()
+    return outcome
+
+
+def _prepared(path: Path, options: ImportOptions) -> tuple[Iterator[Row], UnitsOf, int]:
+    """Return the rows, what turns them into records, and how many there are: all of the file is read once before."""
+    if options.mapping == NATIVE:
+        files = _files(path)
+        makers = {resource: own_records(resource) for _, resource in files}
+        total = sum(1 for _ in _own_rows(files))
+        current = ""
+
+        def rows() -> Iterator[Row]:
+            nonlocal current
+            for row, resource in _own_rows(files):
+                current = resource
+                yield row
+
+        def unit_of(row: Row, outcome: Outcome) -> Unit | None:
+            return makers[current](row, outcome)
+
+        return rows(), unit_of, total
+    mapping = mappings.load(options.mapping)
+    form = Form(mapping.format, mapping.encoding, mapping.delimiter)
+    _check_columns(mapping, path, form)
+    defaults = {"level": options.level} | ({"publication_ground": options.ground} if options.ground else {})
+    units_of = Mapped(mapping, Values(mapping, path.parent), defaults, Seen())
+    return readers.read(path, form), units_of, sum(1 for _ in readers.read(path, form))
+
+
+def summary(outcome: Outcome, *, dry: bool) -> Table:
+    """Return what came, or would come, of an import, as a table."""
+    table = Table("resource", "would be created" if dry else "created", "updated", "left as it is")
+    for resource in (r.name for r in ORDER):
+        counts = [c[resource] for c in (outcome.created, outcome.updated, outcome.left)]
+        if any(counts):
+            table.add_row(resource, *(f"{n:,}" for n in counts))
+    return table
+
+
+def details(outcome: Outcome, *, dry: bool) -> Iterator[str]:
+    """Yield the lines that follow the table: rows, what is unknown and how to map it, and examples of a dry run."""
+    yield f"{outcome.rows:,} rows: {outcome.repeated:,} repeat others, {outcome.rejected:,} rejected"
+    for (name, value), count in outcome.unknown.most_common(50):
+        yield f"unknown in {name}: {value[:120]!r} ({count:,} rows)"
+    if outcome.unknown:
+        yield "map what is unknown in a mapping of your own that `extends` this one; see docs/import.md"
+    if dry:
+        for kind, some in outcome.examples.items():
+            yield from (f"{kind}: {text[:500]}" for text in some)
