@@ -206,6 +206,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=True, sort_keys=True).encode()).hexdigest()[:32]
 
 
+MOST_DIGITS = 15
 _GROUPING = re.compile(r"[\s\u00a0\u202f']")
 
 
@@ -281,14 +282,14 @@ class Values:
         raise RowProblem(column, "is not in the mapping's table", (spec.table or column, text))
 
 
-def _number(column: str, value: str | None) -> str | None:
-    """Return a number as plain digits: `1 350,00` as `1350.00`."""
+def _number(column: str, value: str | None) -> str | int | None:
+    """Return a number without its grouping, a decimal as text: `1 350,00` as `1350.00`."""
     if value is None:
         return None
     plain = _GROUPING.sub("", value).replace(",", ".")
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", plain):
         raise RowProblem(column, "is not a number")
-    return plain
+    return plain if "." in plain or len(plain) > MOST_DIGITS else int(plain)
 
 
 def _date(column: str, value: str, forms: list[str]) -> str:
