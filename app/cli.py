@@ -25,7 +25,8 @@ from app.core.keys import KeysError
 from app.core.records import Audience
 from app.core.schema import SchemaError
 from app.core.settings import Settings, SettingsError, get_settings, secret_bytes
-from app.exchange import console
+from app.exchange import backup, console
+from app.exchange.backup import BackupError
 from app.exchange.console import ExchangeError
 from app.exchange.mapping import MappingError
 from app.exchange.readers import ReadError
@@ -44,7 +45,16 @@ app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
 out = Console()
 
-KNOWN = (SettingsError, SchemaError, EmbeddedServerError, KeysError, ExchangeError, MappingError, ReadError)
+KNOWN = (
+    SettingsError,
+    SchemaError,
+    EmbeddedServerError,
+    KeysError,
+    ExchangeError,
+    MappingError,
+    ReadError,
+    BackupError,
+)
 """Errors whose one line is all that a person needs."""
 
 
@@ -237,6 +247,23 @@ def check() -> None:
             raise SchemaError(msg)
         schema.check(url)
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
+
+
+@db.command("backup", epilog="Example: `chronika db backup registry-2024-05-01.backup`")
+def backup_database(
+    file: Annotated[Path, typer.Argument(help="File to write; keep it as safe as the registry.")],
+) -> None:
+    """Write the whole registry into a file, with a fingerprint of its rows, policies, grants, roles and triggers."""
+    with ready_database(get_settings()) as url:
+        typer.echo(f"Backed up {backup.told(backup.backup(url, file))}")
+
+
+@db.command("restore", epilog="Example: `chronika db restore registry-2024-05-01.backup`")
+def restore_database(file: Annotated[Path, typer.Argument(help="File that `db backup` wrote.")]) -> None:
+    """Restore a backup into an empty database and prove by the fingerprint that it is the same."""
+    settings = get_settings()
+    with served_database(settings) as url:
+        typer.echo(f"Restored the same: {backup.told(backup.restore(url, secret_bytes(settings), file))}")
 
 
 # --- keys -------------------------------------------------------------------------------------------
