@@ -1,5 +1,6 @@
 """Exports: the list's very records, in one stream, for whoever may see them."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -7,7 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from app.core.access import Caller
+from app.core.records import Audience
+from app.exchange import export
+from app.exchange.queries import EXPORTABLE
 from tests.conftest import Api
 from tests.factories import make
 
@@ -35,6 +41,8 @@ NASTY = (
     "'=already",
     "Ціханоўскі \U0001f98a",
 )
+
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'"
 
 
 def opened(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -151,3 +159,50 @@ async def test_an_empty_export_is_whole(api: Api) -> None:
     assert (records, trailer["count"]) == ([], 0)
     assert (await api.public.get("/v1/cases/export?format=ftm")).text == ""
     assert (await api.public.get("/v1/cases/export?format=csv")).text.count("\r\n") == 1
+
+
+async def test_an_export_may_take_longer_than_a_page_and_only_itself(sample: Api) -> None:
+    database = sample.app.state.database
+    async with export.snapshot(database, Audience.PUBLIC) as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == "1h"
+        assert await connection.fetchval("SHOW transaction_read_only") == "on"
+    row = await database.row(Audience.PUBLIC, "SHOW statement_timeout")
+    assert row[0] == "10s"
+
+
+async def test_exports_leave_connections_for_lists(sample: Api) -> None:
+    most = sample.app.state.settings.pool_size // 2
+    for _ in range(most):
+        export.EXPORTS.start(Audience.PUBLIC, most)
+    try:
+        refused = await sample.public.get("/v1/places/export")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert (await sample.public.get("/v1/places")).status_code == 200
+    finally:
+        for _ in range(most):
+            export.EXPORTS.end(Audience.PUBLIC)
+    assert (await sample.public.get("/v1/places/export")).status_code == 200
+    assert export.EXPORTS.running[Audience.PUBLIC] == 0
+
+
+async def test_a_client_that_goes_away_ends_its_export(sample: Api, owner: Any) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "app": sample.app}
+    caller = Caller(Request(scope), sample.app.state.database, Audience.EDITOR)
+    response = export.ExportResponse(EXPORTABLE["events"][0], EXPORTABLE["events"][1](), caller)
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            gone.set()
+            await asyncio.sleep(30)  # a client that takes nothing more
+
+    async with asyncio.timeout(5):
+        await response(scope, receive, send)
+    assert export.EXPORTS.running[Audience.EDITOR] == 0
+    async with asyncio.timeout(5):
+        while await owner.fetchval(RUNNING):  # noqa: ASYNC110 -- the event is in another process
+            await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from app.exchange import mapping
 from app.exchange.console import ExchangeError, ImportOptions, run_import
 from app.exchange.mapping import MappingError
 from tests.conftest import Api
@@ -137,3 +139,15 @@ async def test_what_changed_in_the_file_is_updated_and_only_that(
         ("2000", 1),
         ("2001", 2),
     ]
+
+
+def test_the_mapping_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "own.toml").write_text(first, encoding="utf-8")
+    assert mapping.load(str(tmp_path / "own.toml")).name == "own-list"
+    (tmp_path / "more.toml").write_text(second, encoding="utf-8")
+    assert mapping.load(str(tmp_path / "more.toml")).tables["articles"].entries["17.3 …"] == "17.3"
+    for name in mapping.shipped_names():
+        assert name in text
+        assert mapping.load(name).name == name
