@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from app import __version__
 from app.core.settings import Settings, get_settings, secret_bytes
+
+Viewer = Literal["public", "partner", "editor", "guardian"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,9 +48,14 @@ def _known() -> tuple[type[Exception], ...]:
     from app.core.keys import KeysError
     from app.core.schema import SchemaError
     from app.core.settings import SettingsError
+    from app.exchange.backup import BackupError
+    from app.exchange.console import ExchangeError
+    from app.exchange.mapping import MappingError
     from app.exchange.peer import PullError
+    from app.exchange.readers import ReadError
 
-    return SettingsError, SchemaError, EmbeddedServerError, KeysError, PullError
+    ours = (SettingsError, SchemaError, EmbeddedServerError, KeysError, PullError)
+    return *ours, ExchangeError, MappingError, ReadError, BackupError
 
 
 @contextmanager
@@ -61,6 +69,19 @@ def served_database(settings: Settings) -> Iterator[str]:
     # Turned into an ordinary exit, so that the server is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with embedded_server(settings.data_dir, secret_bytes(settings)) as url:
+        yield url
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """Yield the owner's URL of a database that is at head; `SchemaError` for one that is not."""
+    from app.core import schema
+
+    with served_database(settings) as url:
+        asyncio.run(schema.reach(url))
+        if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
+            msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
+            raise schema.SchemaError(msg)
         yield url
 
 
@@ -177,6 +198,68 @@ def synth(
     typer.echo(f"Stored {count:,} synthetic records.")
 
 
+# --- exchange ---------------------------------------------------------------------------------------
+
+
+@app.command(
+    "export",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: `chronika export events --type detention --from 2024-01-01 --output detentions.ndjson`",
+)
+def export_resource(
+    context: typer.Context,
+    resource: Annotated[str, typer.Argument(help="persons, cases, …, charges, sentences; or `all` into a directory.")],
+    form: Annotated[str, typer.Option("--format", help="ndjson, csv, or ftm for FollowTheMoney.")] = "ndjson",
+    output: Annotated[
+        Path | None, typer.Option(help="File, or directory of `all`; the standard output unless said.")
+    ] = None,
+    audience: Annotated[Viewer, typer.Option(help="Export what this audience sees.")] = "editor",
+) -> None:
+    """Export what filters select, all that editors see unless said; filters are the API's own, as --name value."""
+    from app.core.records import Audience
+    from app.exchange import console
+
+    settings = get_settings()
+    with ready_database(settings) as url:
+        exporting = console.run_export(
+            url, settings, resource, form=form, filters=context.args, output=output, audience=Audience(audience)
+        )
+        count = asyncio.run(exporting)
+    typer.echo(f"Exported {count:,} records.", err=True)
+
+
+@app.command(
+    "import",
+    epilog="Example: `chronika import decisions.json --mapping viasna-administrative --dry-run`",
+)
+def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
+    file: Annotated[Path, typer.Argument(help="CSV, JSON or NDJSON, gzipped or not; for `chronika` also a directory.")],
+    mapping: Annotated[
+        str, typer.Option(help="A shipped mapping, a TOML file, or `chronika` for files of our own export.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be written.")] = False,
+    level: Annotated[str, typer.Option(help="public, partner or restricted.")] = "restricted",
+    ground: Annotated[str | None, typer.Option(help="Ground of level public: public_record or consent.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where rejected rows are named; FILE.rejected.ndjson unless said.")
+    ] = None,
+) -> None:
+    """Import a file by a mapping. Importing it again changes nothing; killed halfway, run it again."""
+    from rich.console import Console
+
+    from app.exchange import console
+
+    settings = get_settings()
+    options = console.read_options(mapping, level, ground, dry_run=dry_run, report=report)
+    with ready_database(settings) as url:
+        outcome = asyncio.run(console.run_import(url, settings, file, options))
+    Console().print(console.summary(outcome, dry=dry_run))
+    for line in console.details(outcome, dry=dry_run):
+        typer.echo(line)
+    if outcome.rejected:
+        typer.echo(f"Rejected rows are named in {console.report_of(file, options)}.")
+
+
 # --- db ---------------------------------------------------------------------------------------------
 
 
@@ -246,6 +329,27 @@ def replay_erasures(
             msg = "the file is not what `chronika db erasures` printed; nothing was erased"
             raise SchemaError(msg) from None
     typer.echo(f"Erased {erased}; {unknown} are not in this database.")
+
+
+@db.command("backup", epilog="Example: `chronika db backup registry-2024-05-01.backup`")
+def backup_database(
+    file: Annotated[Path, typer.Argument(help="File to write; keep it as safe as the registry.")],
+) -> None:
+    """Write the whole registry into a file, with a fingerprint of its rows, policies, grants, roles and triggers."""
+    from app.exchange import backup
+
+    with ready_database(get_settings()) as url:
+        typer.echo(f"Backed up {backup.told(backup.backup(url, file))}")
+
+
+@db.command("restore", epilog="Example: `chronika db restore registry-2024-05-01.backup`")
+def restore_database(file: Annotated[Path, typer.Argument(help="File that `db backup` wrote.")]) -> None:
+    """Restore a backup into an empty database and prove by the fingerprint that it is the same."""
+    from app.exchange import backup
+
+    settings = get_settings()
+    with served_database(settings) as url:
+        typer.echo(f"Restored the same: {backup.told(backup.restore(url, secret_bytes(settings), file))}")
 
 
 # --- other registries -------------------------------------------------------------------------------

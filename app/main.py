@@ -22,6 +22,7 @@ from app.core.metrics import Metrics
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
+from app.exchange.routes import router as exports
 from app.explorer.routes import router as explorer
 from app.figures.routes import router as figures
 from app.organisations.routes import router as organisations
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.limits = Limits(settings.requests_per_minute)
     app.state.sequencer = sequencer
     for router in (
+        exports,  # before the others, or `export` would be taken for an id
         persons,
         timelines,
         cases,

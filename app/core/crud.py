@@ -33,8 +33,8 @@ class Found(Protocol):
 # --- from an input to rows ----------------------------------------------------------------------------
 
 
-def _columns(given: RecordIn | PartIn, refs: Found) -> dict[str, Any]:
-    """Return the columns of one input: scalars as they are, a date as five, a reference as an id."""
+def _columns(given: RecordIn | PartIn, refs: Found, table: Table) -> dict[str, Any]:
+    """Return the columns of one input: scalars as they are, a date as five, a reference as an id; parts have tables."""
     row: dict[str, Any] = {}
     for name, info in type(given).model_fields.items():
         value = getattr(given, name)
@@ -51,21 +51,21 @@ def _columns(given: RecordIn | PartIn, refs: Found) -> dict[str, Any]:
             row[f"{name}_id"] = refs[to.table, value] if value is not None else None
         elif name == "level":
             row["level"] = LEVELS.index(value) if value is not None else None
-        else:
+        elif name in table.c:
             row[name] = value
     return row
 
 
 def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -> dict[str, Rows]:
     """Return the rows of one record by table name: the record's own, then those of its parts and links."""
-    own = _columns(given, refs) | {"id": record_id}
+    own = _columns(given, refs, resource.table) | {"id": record_id}
     rows: dict[str, Rows] = {resource.table.name: [own]}
 
     def add(parts: Any, owner: PartIn | RecordIn, owner_id: UUID) -> None:
         for part in parts:
             kept = rows.setdefault(part.table.name, [])
             for position, item in enumerate(getattr(owner, part.name)):
-                row = _columns(item, refs)
+                row = _columns(item, refs, part.table)
                 row |= {"id": item.id or uuid4(), part.owner: owner_id, "position": position}
                 if row["level"] is None:
                     row["level"] = own["level"]
@@ -170,7 +170,8 @@ def insert_sql(table: Table) -> str:
 
 
 @cache
-def _update_sql(table: Table) -> str:
+def update_sql(table: Table) -> str:
+    """Update any number of rows in one statement, read from JSON as by `insert_sql`."""
     changed = ", ".join(f'"{c}"' for c in _writable(table) if c not in {"id", "origin", "origin_id"})
     values = changed.replace('"', "").split(", ")
     picked = ", ".join(f'n."{c}"' for c in values)
@@ -206,7 +207,8 @@ def tables_of(resource: Resource) -> dict[str, tuple[Table, str]]:
     return found
 
 
-def _same(kept: dict[str, Any], given: dict[str, Any], ignored: set[str]) -> bool:
+def same(kept: dict[str, Any], given: dict[str, Any], ignored: set[str]) -> bool:
+    """Tell whether a kept row, as JSON, holds just what is given."""
     plain = json.loads(to_json([given]))[0]
     return all(_norm(kept.get(k)) == _norm(v) for k, v in plain.items() if k not in ignored)
 
@@ -226,19 +228,19 @@ def _match(given: Rows, kept: dict[str, dict[str, Any]], ids: dict[UUID, UUID]) 
     fresh, changed = [], []
     for row in given:
         old = kept.pop(str(row["id"]), None)
-        if old is None and (old := next((k for k in kept.values() if _same(k, row, {"id", "position"})), None)):
+        if old is None and (old := next((k for k in kept.values() if same(k, row, {"id", "position"})), None)):
             del kept[old["id"]]
             ids[row["id"]] = UUID(old["id"])
             row["id"] = ids[row["id"]]
         ids.setdefault(row["id"], row["id"])
         if old is None:
             fresh.append(row)
-        elif not _same(old, row, set()):
+        elif not same(old, row, set()):
             changed.append(row)
     return fresh, changed
 
 
-async def _replace_parts(transaction: Transaction, resource: Resource, record_id: UUID, rows: dict[str, Rows]) -> None:
+async def replace_parts(transaction: Transaction, resource: Resource, record_id: UUID, rows: dict[str, Rows]) -> None:
     """Bring the parts to what is given: equal parts keep their rows and ids, the rest goes or comes."""
     ids = {record_id: record_id}
     for name, (table, owner) in tables_of(resource).items():
@@ -251,7 +253,7 @@ async def _replace_parts(transaction: Transaction, resource: Resource, record_id
         if kept:
             await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", list(kept))  # noqa: S608
         if changed:
-            await transaction.fetch(_update_sql(table), to_json(changed))
+            await transaction.fetch(update_sql(table), to_json(changed))
         if fresh:
             await transaction.fetch(insert_sql(table), to_json(fresh))
 
@@ -298,8 +300,8 @@ async def overwrite(
     """Bring a record that is there to what is given; what is equal is not touched, and then nothing is logged."""
     refs = refs or await check(transaction, given)
     rows = rows_of(resource, record_id, given, refs)
-    await transaction.fetch(_update_sql(resource.table), to_json(rows.pop(resource.table.name)))
-    await _replace_parts(transaction, resource, record_id, rows)
+    await transaction.fetch(update_sql(resource.table), to_json(rows.pop(resource.table.name)))
+    await replace_parts(transaction, resource, record_id, rows)
 
 
 async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> Response:
@@ -482,8 +484,11 @@ __all__ = [
     "merge",
     "overwrite",
     "references",
+    "replace_parts",
     "replace_record",
     "rows_of",
+    "same",
     "tables_of",
     "update_record",
+    "update_sql",
 ]

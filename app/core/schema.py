@@ -100,7 +100,8 @@ async def reach(url: str) -> None:
     await (await connect_owner(url)).close()
 
 
-async def _make_roles(url: str, secret: bytes) -> None:
+async def make_roles(url: str, secret: bytes) -> None:
+    """Make the login roles with their derived passwords and limits; roles are the server's, so no dump holds them."""
     connection = await connect_owner(url)
     try:
         async with connection.transaction():
@@ -155,7 +156,7 @@ def head() -> str:
 
 def upgrade(url: str, secret: bytes) -> None:
     """Make the roles, migrate to head, and load the vocabularies; does nothing where all is done."""
-    asyncio.run(_make_roles(url, secret))
+    asyncio.run(make_roles(url, secret))
     _alembic(command.upgrade, url, "head")
     asyncio.run(_load_vocabularies(url))
 

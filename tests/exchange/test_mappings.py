@@ -1,0 +1,153 @@
+"""The other shipped mappings on their real files, and what a mapping refuses."""
+
+import csv
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.exchange import mapping
+from app.exchange.console import ExchangeError, ImportOptions, run_import
+from app.exchange.mapping import MappingError
+from tests.conftest import Api
+from tests.exchange.data import data
+
+pytestmark = pytest.mark.anyio
+
+
+async def run(api: Api, path: Path, name: str, report: Path) -> Any:
+    return await run_import(api.site.url, api.site.settings(), path, ImportOptions(name, report=report))
+
+
+async def test_detentions_of_ovdinfo(api: Api, owner: asyncpg.Connection, tmp_path: Path) -> None:
+    path = data("ovdinfo-detentions/detentions.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    outcome = await run(api, path, "ovdinfo-detentions", tmp_path / "report")
+    told = (tmp_path / "report").read_text().splitlines() if outcome.rejected else []
+    assert outcome.rows == len(rows)
+    assert outcome.created["events"] + outcome.rejected + outcome.repeated == len(rows)
+    assert len(told) == outcome.rejected
+    sums = await owner.fetchrow("SELECT sum(count), count(*) FROM participants WHERE role = 'victim'")
+    assert sums is not None
+    good = [int(r["number_of_detentions"]) for r in rows if r["number_of_detentions"].strip().isdigit()]
+    assert outcome.rejected == len(rows) - sum(n > 0 for n in good)
+    assert tuple(sums) == (sum(good), sum(n > 0 for n in good))
+    again = await run(api, path, "ovdinfo-detentions", tmp_path / "report")
+    assert (again.created, again.updated) == (Counter(), Counter())
+
+
+async def test_incidents_of_the_press_freedom_tracker(api: Api, owner: asyncpg.Connection, tmp_path: Path) -> None:
+    path = data("us-press-freedom-tracker/incidents.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    outcome = await run(api, path, "us-press-freedom-tracker", tmp_path / "report")
+    assert (outcome.rejected, outcome.repeated) == (0, 0)
+    assert await owner.fetchval("SELECT count(DISTINCT incident) FROM events") == len(rows) == 1507
+    kinds = Counter(k for r in rows for k in set(r["categories"].split(", ")))
+    found = await owner.fetch("SELECT ground, count(*) FROM events GROUP BY 1")
+    assert {r[0]: r[1] for r in found} == dict(kinds)
+    again = await run(api, path, "us-press-freedom-tracker", tmp_path / "report")
+    assert (again.created, again.updated) == (Counter(), Counter())
+
+
+MINIMAL = """
+name = "own"
+origin = "own"
+[values]
+name = {}
+born = { date = ["%d.%m.%Y", "edtf"] }
+sex = { map = { "m" = "male" } }
+[[records]]
+name = "person"
+resource = "persons"
+fields = { names = [{ text = "$name" }], born = "$born", sex = "$sex" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [
+        ("[values\n", "TOML"),
+        (MINIMAL.replace("[values]", "[valeus]"), "valeus"),
+        (MINIMAL.replace("map =", "table = 'none', map ="), "table"),
+        (MINIMAL.replace("name = {}", "name = { pattern = '(' }"), "regular expression"),
+    ],
+)
+async def test_a_mapping_that_cannot_be_used_is_refused_in_one_line(
+    api: Api, tmp_path: Path, broken: str, word: str
+) -> None:
+    (tmp_path / "own.toml").write_text(broken)
+    (tmp_path / "own.csv").write_text("name,born,sex\nA,2000,m\n")
+    with pytest.raises(MappingError, match=word):
+        await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+
+
+async def test_no_column_is_dropped_without_a_word(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(MINIMAL)
+    (tmp_path / "own.csv").write_text("name,born,sex,phone\nA,2000,m,1\n")
+    with pytest.raises(ExchangeError, match="phone"):
+        await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+    (tmp_path / "own.csv").write_text("name,born\nA,2000\n")
+    with pytest.raises(ExchangeError, match="no column: sex"):
+        await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+
+
+async def test_a_rejected_row_is_named_and_the_others_come_in(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text(MINIMAL)
+    rows = ["Ann,2000,m", "Bob,31.02.2000,m", "Cid,05.03.1990,x", "Dan,1990,m,extra", "\x01,1990,m", "Eve,198X,"]
+    (tmp_path / "own.csv").write_text("name,born,sex\n" + "\n".join(rows) + "\n")
+    outcome = await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+    report = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    assert [(r["line"], r["column"]) for r in report] == [
+        (3, "person.born.edtf"),
+        (4, "sex"),
+        (5, ""),
+        (6, "person.names.0.text"),
+    ]
+    assert outcome.unknown == Counter({("sex", "x"): 1})
+    kept = await owner.fetch("SELECT born, born_earliest FROM persons ORDER BY born")
+    assert [r["born"] for r in kept] == ["198X", "2000"]
+
+
+async def test_a_mapping_of_ones_own_extends_a_shipped_one(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(MINIMAL)
+    extended = f'extends = "{tmp_path}/base.toml"\n[values.sex.map]\n"x" = "other"\n'
+    (tmp_path / "own.toml").write_text(extended)
+    (tmp_path / "own.csv").write_text("name,born,sex\nA,2000,x\nB,2000,m\n")
+    outcome = await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.created["persons"], outcome.rejected) == (2, 0)
+
+
+async def test_what_changed_in_the_file_is_updated_and_only_that(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text(MINIMAL.replace("[values]", '[identity]\ncolumns = ["name"]\n[values]'))
+    path = tmp_path / "own.csv"
+    path.write_text("name,born,sex\nA,2000,m\nB,2000,m\n")
+    await run(api, path, str(tmp_path / "own.toml"), tmp_path / "report")
+    path.write_text("name,born,sex\nA,2001,m\nB,2000,m\nA,2002,m\n")
+    outcome = await run(api, path, str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.updated["persons"], outcome.left["persons"], outcome.rejected) == (1, 1, 1)
+    assert [tuple(r) for r in await owner.fetch("SELECT born, version FROM persons ORDER BY 1")] == [
+        ("2000", 1),
+        ("2001", 2),
+    ]
+
+
+def test_the_mapping_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "own.toml").write_text(first, encoding="utf-8")
+    assert mapping.load(str(tmp_path / "own.toml")).name == "own-list"
+    (tmp_path / "more.toml").write_text(second, encoding="utf-8")
+    assert mapping.load(str(tmp_path / "more.toml")).tables["articles"].entries["17.3 …"] == "17.3"
+    for name in mapping.shipped_names():
+        assert name in text
+        assert mapping.load(name).name == name

@@ -1,0 +1,169 @@
+"""Files that were made to break readers: the right values, or a named rejection."""
+
+import gzip
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.exchange.console import ImportOptions, run_import
+from app.exchange.readers import Form, ReadError, Row, read
+from tests.conftest import Api
+from tests.exchange.data import data
+
+
+def rows_of(path: Path, **form: Any) -> list[Row]:
+    return list(read(path, Form(**form)))
+
+
+def values(path: Path, **form: Any) -> list[dict[str, Any]]:
+    found = rows_of(path, **form)
+    assert [r.problem for r in found if r.problem] == []
+    return [r.cells for r in found]
+
+
+def test_csv_spectrum() -> None:
+    files = sorted(data("csv-spectrum/csvs").glob("*.csv"))
+    assert len(files) == 11
+    for path in files:
+        expected = json.loads((path.parent.parent / "json" / f"{path.stem}.json").read_text(encoding="utf-8"))
+        found = values(path)
+        if path.stem == "newlines_crlf":  # its JSON has the line break inside the cell as LF, the file as CRLF
+            found = [{k: v.replace("\r\n", "\n") for k, v in r.items()} for r in found]
+            expected = [{k: v.replace("\r\n", "\n") for k, v in r.items()} for r in expected]
+        assert found == expected, path.name
+
+
+def test_csv_test_data_that_is_good() -> None:
+    files = [p for p in sorted(data("csv-test-data/csv").glob("*.csv")) if not p.stem.startswith("bad-")]
+    assert len(files) == 18
+    for path in files:
+        expected = json.loads((path.parent.parent / "json" / f"{path.stem}.json").read_text(encoding="utf-8"))
+        if path.stem == "all-empty":
+            with pytest.raises(ReadError, match="header"):
+                rows_of(path)
+        elif expected and isinstance(expected[0], list):  # no header there: ours is the first row
+            header, *rest = expected
+            assert [list(r.values()) for r in values(path)] == rest, path.name
+            assert header
+        else:
+            assert values(path) == expected, path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("bad-header-less-fields", "cells, the header"),
+        ("bad-header-more-fields", "cells, the header"),
+        ("bad-header-no-header", "no header"),
+        ("bad-missing-quote", "never closed"),
+        ("bad-quotes-with-unescaped-quote", "quote"),
+        ("bad-unescaped-quote", "quote"),
+    ],
+)
+def test_csv_test_data_that_is_bad_is_named(name: str, problem: str) -> None:
+    path = data(f"csv-test-data/csv/{name}.csv")
+    try:
+        problems = [r.problem or "" for r in rows_of(path)]
+    except ReadError as error:
+        problems = [str(error)]
+    assert any(problem in p for p in problems), problems
+
+
+def test_json_parsing() -> None:
+    accepted, refused = 0, 0
+    for path in sorted(data("json-parsing-nst/test_parsing").glob("*.json")):
+        try:
+            found = rows_of(path, format="json", encoding="utf-8")
+            bad = any(r.problem for r in found)
+        except ReadError:
+            bad = True
+        accepted, refused = accepted + (not bad), refused + bad
+        if path.stem.startswith("n_"):
+            assert bad, path.name
+        elif path.stem.startswith("y_object") and "duplicated" not in path.stem and "surrogate" not in path.stem:
+            assert not bad, path.name
+    assert accepted > 10
+    assert refused > 150
+
+
+def test_text_in_utf_16_is_read_by_its_mark(tmp_path: Path) -> None:
+    real = data("encoding-utf16/utf-16.txt").read_bytes()
+    (tmp_path / "a.csv").write_bytes(real)
+    assert next(iter(rows_of(tmp_path / "a.csv")), Row(1)).problem is None
+    assert real.decode("utf-16")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1251"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_dialect(tmp_path: Path, encoding: str, delimiter: str, end: str) -> None:
+    rows = [["імя", "год"], ["Тихановский, С.", "2020"], ['"Вясна"; |\t', ""]]
+    if encoding == "cp1251":
+        rows = [[c.replace("і", "i") for c in r] for r in rows]
+    text = end.join(delimiter.join('"' + c.replace('"', '""') + '"' for c in r) for r in rows) + end
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(text.encode(encoding)))
+    expected = [dict(zip(rows[0], r, strict=True)) for r in rows[1:]]
+    assert values(tmp_path / "a.csv") == values(tmp_path / "b.csv.gz") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 10_000)[:60], "cut short|cannot be read"),
+        ("a.csv", b"a,a\n1,2\n", "twice"),
+        ("a.csv", b"a,\n1,2\n", "without a name"),
+        ("a.csv", b"", "no header"),
+        ("a.json", b"[{}", "goes on|cut short"),
+        ("a.json", b"[{}] x", "after the end"),
+        ("a.json", b"17", "neither"),
+        ("a.xlsx", b"PK", "format"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes, word: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ReadError, match=word):
+        rows_of(tmp_path / name)
+
+
+def test_json_is_read_in_pieces_wherever_these_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [{"a": 'x,]}"\\ {', "b": [1, {"c": "é\n"}]}, {"a": None}, {}]
+    (tmp_path / "a.json").write_text(json.dumps(items, indent=1, ensure_ascii=False))
+    for size in range(1, 40):
+        monkeypatch.setattr("app.exchange.readers.CHUNK", size)
+        assert [r.cells for r in read(tmp_path / "a.json", Form(encoding="utf-8"))] == items
+
+
+def test_rows_know_the_line_they_begin_on(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,"x\ny"\n2,3,4\n\n5,6\n')
+    assert [(r.line, r.problem is None) for r in rows_of(tmp_path / "a.csv")] == [(2, True), (4, False), (6, True)]
+    (tmp_path / "a.json").write_text('[\n{"a": 1},\n\n{"a":\n2}]')
+    assert [r.line for r in rows_of(tmp_path / "a.json")] == [2, 4]
+
+
+@pytest.mark.anyio
+async def test_naughty_strings_come_in_as_they_are_or_are_rejected_by_name(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    naughty = json.loads(data("naughty-strings/blns.json").read_text(encoding="utf-8"))
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\norigin = "own"\n[identity]\ncolumns = ["n"]\n[values]\nn = {}\ntext = {}\n[[records]]\n'
+        'name = "person"\nresource = "persons"\nid = "{n}"\nfields = { names = [{ text = "$text" }] }\n'
+    )
+    rows = [json.dumps({"n": n, "text": text}) for n, text in enumerate(naughty)]
+    (tmp_path / "own.ndjson").write_text("\n".join(rows))
+    options = ImportOptions(str(tmp_path / "own.toml"), report=tmp_path / "report")
+    outcome = await run_import(api.site.url, api.site.settings(), tmp_path / "own.ndjson", options)
+    assert outcome.created["persons"] + outcome.rejected == len(naughty)
+    assert outcome.created["persons"] > 480
+    kept = await owner.fetch("SELECT p.origin_id, n.text FROM persons p JOIN person_names n ON n.person_id = p.id")
+    for row in kept:
+        assert row["text"] == unicodedata.normalize("NFC", naughty[int(row["origin_id"])]).strip()
+    for line in (tmp_path / "report").read_text().splitlines():
+        assert json.loads(line)["column"] == "person.names.0.text"
