@@ -22,12 +22,19 @@ class Where:
     """The SQL condition that a filter field stands for, as a function of its bind parameter.
 
     With `sees_used=True` the condition also takes the set of filters in use (`date_match` with its value), for the
-    few that mean something else together.
+    few that mean something else together. `given` turns the client's value into what is bound.
     """
 
-    def __init__(self, condition: Callable[..., SQL], type_: TypeEngine[Any], *, sees_used: bool = False) -> None:
+    def __init__(
+        self,
+        condition: Callable[..., SQL],
+        type_: TypeEngine[Any],
+        *,
+        sees_used: bool = False,
+        given: Callable[[Any], Any] | None = None,
+    ) -> None:
         """Keep the condition and the SQL type that its value is bound as."""
-        self.condition, self.type_, self.sees_used = condition, type_, sees_used
+        self.condition, self.type_, self.sees_used, self.given = condition, type_, sees_used, given or _plain
 
 
 TEXTS: TypeEngine[Any] = ARRAY(Text)
@@ -58,7 +65,9 @@ class Filter(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Return the value of each filter in use, as PostgreSQL takes it."""
-        return {n: _plain(getattr(self, n)) for n in self.used() if "=" not in n}
+        fields = type(self).model_fields
+        used = {n: _where(fields[n].metadata) for n in self.used() if "=" not in n}
+        return {n: where.given(getattr(self, n)) for n, where in used.items() if where}
 
 
 def _where(metadata: list[Any]) -> Where | None:

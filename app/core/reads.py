@@ -20,8 +20,8 @@ async def list_records(resource: Resource, query: Filter, caller: Caller) -> Res
     """Answer one page of a list; `query` is the resource's filter together with `ListQuery`."""
     assert isinstance(query, ListQuery)  # noqa: S101 -- every query class is both
     include, only = pages.wanted(resource, query, caller.audience)
-    order = pages.order_of(resource, query.sort, caller.audience)
     used = query.used()
+    order = pages.order_of(resource, query.sort, caller.audience, used)
     scope = pages.scope_of(resource, query, order)
     values: dict[str, Any] = {**query.values(), "limit": query.limit + 1}
     if query.cursor is not None:

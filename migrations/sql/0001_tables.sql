@@ -510,6 +510,7 @@ CREATE TABLE participants (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     role varchar NOT NULL,
     count integer,
+    unit varchar,
     qualifier varchar,
     label varchar,
     within uuid,
