@@ -137,6 +137,8 @@ def downgrade() -> None:
             f"DROP TABLE {kind}_keys; DROP FUNCTION {kind}_names_keyed() CASCADE; ALTER TABLE {kind}_names DROP COLUMN folded;"
         )
     run(
-        "DROP FUNCTION search_names(varchar, varchar[]); DROP FUNCTION key_words(varchar); DROP FUNCTION first_readings(varchar); "
-        "DROP TABLE name_fold;"
+        "DROP TRIGGER merges ON persons; DROP TRIGGER merges ON tombstones; DROP FUNCTION merges_forgotten(), forget_merges(uuid), "
+        "merge_persons(uuid, uuid), unmerge_persons(uuid), levels_around(uuid), both_protected(jsonb, jsonb), "
+        "judged_not_same(uuid, uuid), similar_names(varchar, uuid), search_names(varchar, varchar[]), key_words(varchar), "
+        "first_readings(varchar); DROP TABLE merges_private, merges, not_same, name_fold;"
     )
