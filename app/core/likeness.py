@@ -36,29 +36,44 @@ LONE = 0.70
 """The most that one word can say of a name of several."""
 
 
-def distance(one: str, other: str) -> int:
-    """Return how many letters must be changed, added, dropped or swapped with their neighbour to make one the other."""
+def distance(one: str, other: str, most: int) -> int:
+    """Return how many letters must be changed, added, dropped or swapped with their neighbour to make one the other.
+
+    Beyond `most` the exact number does not matter, and anything greater is returned.
+    """
+    beyond = most + 1
+    if abs(len(one) - len(other)) > most or len(set(one) - set(other)) > most or len(set(other) - set(one)) > most:
+        return beyond
     before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
     for n, a in enumerate(one, 1):
         older, before, row = before, row, [n]
         for m, b in enumerate(other, 1):
-            cost = min(row[m - 1] + 1, before[m] + 1, before[m - 1] + (a != b))
-            if n > 1 and m > 1 and a == other[m - 2] and one[n - 2] == b:
-                cost = min(cost, older[m - 2] + 1)
+            cost = before[m - 1] if a == b else 1 + min(row[m - 1], before[m], before[m - 1])
+            if n > 1 and m > 1 and a == other[m - 2] and one[n - 2] == b and older[m - 2] < cost:
+                cost = older[m - 2] + 1
             row.append(cost)
+        if min(row) > most and min(before) > most:
+            return beyond
     return row[-1]
 
 
 @lru_cache(maxsize=65_536)
 def of_words(one: tuple[str, ...], other: tuple[str, ...]) -> float:
-    """Compare two words by their closest readings."""
-    if set(one) & set(other):
+    """Compare two words by their closest readings; 0 for two that are two words."""
+    if not set(one).isdisjoint(other):
         return 1.0
     if len(one[0]) == 1 or len(other[0]) == 1:
         return INITIAL if {f[0] for f in one} & {f[0] for f in other} else 0.0
     if any(b in other_forms(a) for a, b in product(one, other)):
         return SAME_NAME
-    return max(1 - distance(a, b) / max(len(a), len(b)) for a, b in product(one[:3], other[:3]))
+    return max(_alike(a, b) for a, b in product(one[:2], other[:2]))
+
+
+def _alike(one: str, other: str) -> float:
+    longest = max(len(one), len(other))
+    most = int((1 - LEAST_WORD) * longest)
+    apart = distance(one, other, most)
+    return 1 - apart / longest if apart <= most else 0.0
 
 
 Words = tuple[tuple[str, ...], ...]
@@ -75,17 +90,19 @@ def telling(name: str) -> Words:
 def _pairs(short: Words, long: Words) -> list[tuple[float, int, int]]:
     """Pair the words of the shorter name with those of the longer, the most alike first."""
     every = ((of_words(a, b), -n, -m) for (n, a), (m, b) in product(enumerate(short), enumerate(long)))
+    likely = sorted((e for e in every if e[0] >= LEAST_WORD), reverse=True)
     taken_short: set[int] = set()
     taken_long: set[int] = set()
     found = []
-    for alike, n, m in sorted(every, reverse=True):
-        if alike >= LEAST_WORD and n not in taken_short and m not in taken_long:
+    for alike, n, m in likely:
+        if n not in taken_short and m not in taken_long:
             taken_short.add(n)
             taken_long.add(m)
             found.append((alike, -n, -m))
     return found
 
 
+@lru_cache(maxsize=65_536)
 def of_names(one: str, other: str) -> float:
     """Compare two names; every word of the shorter must have its like in the longer, or the names are two."""
     short, long = sorted((telling(one), telling(other)), key=len)
@@ -111,4 +128,7 @@ def _written_together(short: Words, long: Words) -> float:
     if len(short) == len(long):
         return 0.0
     one, other = ("".join(w[0] for w in words) for words in (short, long))
-    return 0.97 * max(0.0, 1 - 2 * distance(one, other) / max(len(one), len(other)))
+    longest = max(len(one), len(other))
+    most = longest // 8
+    apart = distance(one, other, most)
+    return 0.97 * (1 - 2 * apart / longest) if apart <= most else 0.0

@@ -13,6 +13,7 @@ from app.core.fold import fold
 from app.core.name_questions import asked
 from app.core.records import PartIn, PartRead, PartRow, link
 from app.core.refs import Ref, Reference, To
+from app.core.shapes import readers_first
 from app.core.text import Code, Language, Line, Script
 
 SQL = ColumnElement[Any]
@@ -58,13 +59,19 @@ class NameRow(PartRow, NameFields):
     source_id: UUID | None = link("sources")
 
 
-def label(table: str, owner: str) -> Callable[[Any], SQL]:
-    """Say what a record is called: the first of its names that the caller may see."""
+def label(table: str, owner: str, *, by_language: bool = True) -> Callable[[Any], SQL]:
+    """Say what a record is called: the first of its names that the caller may see.
+
+    A name in the reader's language goes before the others; not where records are sorted by it, since the order of a
+    list must not depend on who turns its pages.
+    """
 
     def first(record: Any) -> SQL:
         name = rows(table).alias()
-        found = select(name.c.text).where(name.c[owner] == record.id).order_by(name.c.position, name.c.id).limit(1)
-        return found.scalar_subquery()
+        order: list[SQL] = [name.c.position, name.c.id]
+        if by_language:
+            order.insert(0, readers_first(name.c.language))
+        return select(name.c.text).where(name.c[owner] == record.id).order_by(*order).limit(1).scalar_subquery()
 
     return first
 

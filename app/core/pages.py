@@ -52,6 +52,14 @@ class OneQuery(BaseModel):
             description="Related lists to embed, separated by commas: at most 200 records each, then a URL in `more`.",
         ),
     ] = None
+    lang: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$",
+            max_length=35,
+            description="The reader's language (BCP 47), before Accept-Language: names in it come first.",
+        ),
+    ] = None
     fields: Annotated[
         str | None,
         Field(

@@ -34,7 +34,7 @@ A = rows("affiliations")
 
 target(P, label("person_names", "person_id"))
 
-_name = label("person_names", "person_id")(P.c)
+_name = label("person_names", "person_id", by_language=False)(P.c)
 
 PERSONS = Resource(
     name="persons",

@@ -11,7 +11,7 @@ from app.core.access import Caller, Writer
 from app.core.crud import _answer, _expect, _locked, _missing
 from app.core.errors import Conflict, FieldProblem, Invalid, NotFound
 from app.core.http import conditional, etag_of, match_version
-from app.core.likeness import of_names
+from app.core.likeness import of_names, telling
 from app.core.reads import absent
 from app.core.records import Input, Read
 from app.core.refs import Reference
@@ -115,9 +115,14 @@ def _born(own: Any, other: Any) -> Reason | None:
     return Reason(kind="born", says="for", weight=weight, detail=detail)
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """Return one spelling of each name that differs from the others in more than spelling."""
+    return list({tuple(readings[0] for readings in telling(name)): name for name in reversed(names)}.values())
+
+
 def _compare(own: Any, other: Any) -> Similar | None:
     """Score a candidate; None for one who is not like enough."""
-    pairs = ((of_names(a, b), a, b) for a in own["names"] for b in other["names"])
+    pairs = ((of_names(a, b), a, b) for a in _distinct(own["names"]) for b in _distinct(other["names"]))
     likeness, one, another = max(pairs, default=(0.0, "", ""))
     reasons = [Reason(kind="names", says="for", weight=round(likeness, 3), detail=f"{one} ~ {another}")]
     reasons += [

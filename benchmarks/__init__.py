@@ -1,0 +1,1 @@
+"""What this service measures of itself: `python -m benchmarks NAME` prints a table."""
