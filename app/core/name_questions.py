@@ -36,30 +36,38 @@ def _every(words: Sequence[str]) -> str:
     return " & ".join(words)
 
 
-def asked(text: str) -> list[str]:
-    """Return the folded text, then one to three questions as text of `tsquery`; only letters a-z, A-Z and digits occur.
-
-    Each word may be in any of its readings, or the same given name in another form, or its bare initial; a single
-    letter is the initial of any word. The last word may be unfinished. Of three words and more one may be missing
-    (a patronymic), if nothing has them all.
-    """
-    found = [(word, forms) for word in words_of(text) if (forms := readings(word))][:MOST_ASKED]
+def _question(found: list[tuple[str, tuple[str, ...]]], *, unfinished: bool) -> tuple[list[str], list[str]]:
+    """Return the alternatives of each word, and those of the words that are more than an initial."""
     words, full = [], []
     for n, (word, forms) in enumerate(found):
         if len(forms[0]) == 1:
-            words.append(_any([forms[0].upper()] if len(found) > 1 else [forms[0]]))
+            words.append(_any([forms[0].upper()]))
             continue
         alternatives = sorted(_forms(forms))
-        if n == len(found) - 1:
+        if unfinished and n == len(found) - 1:
             alternatives += sorted(f"{stem}:*" for stem in _unfinished(word))
         full.append(_any(alternatives))
         bare = sorted({form[0] for form in forms}) if len(found) > 1 else []
         words.append(_any([*alternatives, *bare]))
+    return words, full
+
+
+def asked(text: str) -> list[str]:
+    """Return the folded text, then one to three questions as text of `tsquery`; only letters a-z, A-Z and digits occur.
+
+    Each word may be in any of its readings, or the same given name in another form, or its bare initial; a single
+    letter is the initial of any word. If nothing has all words so, the last may be unfinished; and then, of three words
+    and more, one may be missing (a patronymic).
+    """
+    found = [(word, forms) for word in words_of(text) if (forms := readings(word))][:MOST_ASKED]
     folded = " ".join(forms[0] for _, forms in found)
+    words, full = _question(found, unfinished=False)
     if not full:  # initials alone are asked for as they stand: half of all names have such letters
-        return [folded, _every([_any(sorted(forms[:1])) for _, forms in found])]
+        return [folded, _every([_any(forms[:1]) for _, forms in found])]
     questions = [_every([*words, _any(full)])]
+    words, full = _question(found, unfinished=True)
+    questions.append(_every([*words, _any(full)]))
     if len(words) > 2:  # noqa: PLR2004 -- of two words each is needed
-        some = [_every(words[:n] + words[n + 1 :]) for n in range(len(words))]
-        questions.append(f"({_any([f'({s})' for s in some])}) & {_any(full)}")
+        some = [_any([_every(words[:n] + words[n + 1 :])]) for n in range(len(words))]
+        questions.append(_every([_any(some), _any(full)]))
     return [folded, *questions]

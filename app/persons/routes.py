@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.core import errors, openapi
 from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
@@ -23,6 +23,7 @@ SIMILAR = {
     **openapi.MERGED,
     **openapi.problems(errors.NotFound, errors.Gone),
 }
+Other = Annotated[UUID, Path(description="Id of the other person.")]
 JUDGED = {204: {"description": "It is so recorded."}, **openapi.problems(errors.Forbidden, errors.NotFound)}
 
 router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
@@ -77,13 +78,13 @@ async def get_similar_persons(record_id: UUID, caller: CallerDep) -> Response:
 
 
 @router.put("/{record_id}/not-same/{other_id}", responses=JUDGED, response_class=Response, status_code=204)
-async def judge_not_same(record_id: UUID, other_id: UUID, writer: WriterDep) -> Response:
+async def judge_not_same(record_id: UUID, other_id: Other, writer: WriterDep) -> Response:
     """Record that two persons are not one; they are not suggested for each other any more."""
     return await same.judge_not_same(record_id, other_id, writer)
 
 
 @router.delete("/{record_id}/not-same/{other_id}", responses=JUDGED, response_class=Response, status_code=204)
-async def withdraw_not_same(record_id: UUID, other_id: UUID, writer: WriterDep) -> Response:
+async def withdraw_not_same(record_id: UUID, other_id: Other, writer: WriterDep) -> Response:
     """Take back that two persons are not one."""
     return await same.withdraw_not_same(record_id, other_id, writer)
 
