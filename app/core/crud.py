@@ -65,7 +65,7 @@ def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -
         for part in parts:
             kept = rows.setdefault(part.table.name, [])
             for position, item in enumerate(getattr(owner, part.name)):
-                row = _columns(item, refs, part.table)
+                row = _columns(item, refs, part.table) | item.derived()
                 row |= {"id": item.id or uuid4(), part.owner: owner_id, "position": position}
                 if row["level"] is None:
                     row["level"] = own["level"]

@@ -47,10 +47,11 @@ class Where:
 
     With `sees_used=True` the condition also takes the set of filters in use (`date_match` with its value), for the
     few that mean something else together. `exact` is the condition that takes a value literally, without what lies
-    below it; `absent` is what the value `not_stated` stands for.
+    below it; `absent` is what the value `not_stated` stands for. `given` turns the client's
+    value into what is bound.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each says one way in which a filter differs from the plain
         self,
         condition: Callable[..., SQL],
         type_: TypeEngine[Any],
@@ -58,10 +59,11 @@ class Where:
         sees_used: bool = False,
         exact: Callable[[SQL], SQL] | None = None,
         absent: Callable[[], SQL] | None = None,
+        given: Callable[[Any], Any] | None = None,
     ) -> None:
         """Keep the conditions and the SQL type that the value is bound as."""
         self.condition, self.type_, self.sees_used = condition, type_, sees_used
-        self.exact, self.absent = exact, absent
+        self.exact, self.absent, self.given = exact, absent, given or _plain
 
     def applied(self, name: str, used: frozenset[str]) -> SQL:
         """Return the condition over a bind parameter of the filter's name."""
@@ -105,7 +107,8 @@ class Filter(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Return the value of each filter in use, as PostgreSQL takes it."""
-        return {n: _plain(getattr(self, n)) for n in self.used() if "=" not in n}
+        wheres = self.wheres()
+        return {n: wheres[n].given(getattr(self, n)) for n in self.used() if "=" not in n}
 
 
 def _asks_for_nothing(value: Any) -> bool:

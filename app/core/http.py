@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar
@@ -33,6 +34,9 @@ ANSWER_WAIT_S = 60
 TOO_DEEP = f"The body is nested more than {MAX_DEPTH} deep."
 TRIES = 3
 """How often a request is run before a deadlock or a serialisation failure is the client's to retry."""
+
+WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+"""A quality value (RFC 9110, section 12.4.2)."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -157,6 +161,26 @@ def conditional(request: Request, body: bytes, etag: str, headers: Iterable[tupl
     if known is not None and (known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}):
         return Response(status_code=304, headers=sent)
     return Response(body, media_type="application/json", headers=sent)
+
+
+MOST_LANGUAGES = 5
+
+
+def languages(request: Request, asked: str | None) -> list[str] | None:
+    """Return the reader's languages by their first subtag, the most wanted first: `lang`, else Accept-Language.
+
+    What cannot be read in the header is passed over (RFC 9110, section 12.5.4); None where nothing is left.
+    """
+    if asked is not None:
+        return [asked.partition("-")[0].lower()]
+    found: list[tuple[float, str]] = []
+    for part in request.headers.get("accept-language", "")[:500].split(","):
+        tag, _, weight = part.strip().partition(";")
+        first = tag.strip().partition("-")[0].lower()
+        quality = weight.strip().removeprefix("q=").strip() or "1"
+        if first.isascii() and first.isalpha() and WEIGHT.fullmatch(quality) and float(quality) > 0:
+            found.append((-float(quality), first))
+    return list(dict.fromkeys(first for _, first in sorted(found, key=lambda f: f[0])))[:MOST_LANGUAGES] or None
 
 
 def match_version(request: Request, *, required: bool = True) -> int | None:
@@ -288,6 +312,7 @@ class Problems:
                 headers.add_vary_header("Authorization")
                 headers.add_vary_header("Accept")
                 headers.add_vary_header("Accept-Encoding")
+                headers.add_vary_header("Accept-Language")
                 for name, value in scope["state"].get("rate_limit", {}).items():
                     headers[name] = value
             elif head:

@@ -4,15 +4,25 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, func, select
+from sqlalchemy import Column, ColumnElement, Integer, TableValuedAlias, bindparam, func, literal_column, select
+from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, SQLModel
 
-from app.core.filters import Where, exists, rows
+from app.core.filters import TEXTS, Where, rows
+from app.core.fold import fold
+from app.core.name_questions import asked
 from app.core.records import PartIn, PartRead, PartRow, link
 from app.core.refs import Ref, Reference, To
+from app.core.shapes import readers_first
 from app.core.text import Code, Language, Line, Script
 
 SQL = ColumnElement[Any]
+
+Q = (
+    "Words of any spelling of any name, in any order, the last perhaps unfinished; best first unless `sort` is given. "
+    "Where nothing has them all, a typing error is allowed for."
+)
+"""What the filter `q` is."""
 
 
 class NameFields(SQLModel):
@@ -31,6 +41,10 @@ class NameIn(NameFields, PartIn):
 
     source: Annotated[Ref | None, To("sources"), Field(description="Where this spelling is printed.")] = None
 
+    def derived(self) -> dict[str, Any]:
+        """Fold the name, so that any spelling finds it."""
+        return {"folded": fold(self.text)}
+
 
 class NameRead(NameFields, PartRead):
     """A name as answered."""
@@ -39,29 +53,44 @@ class NameRead(NameFields, PartRead):
 
 
 class NameRow(PartRow, NameFields):
-    """Columns of a table of names."""
+    """Columns of a table of names; PostgreSQL copies `folded` into the keys that `q` searches, by level."""
 
+    folded: str
     source_id: UUID | None = link("sources")
 
 
-def label(table: str, owner: str) -> Callable[[Any], SQL]:
-    """Say what a record is called: the first of its names that the caller may see."""
+def label(table: str, owner: str, *, by_language: bool = True) -> Callable[[Any], SQL]:
+    """Say what a record is called: the first of its names that the caller may see.
+
+    A name in the reader's language goes before the others; not where records are sorted by it, since the order of a
+    list must not depend on who turns its pages.
+    """
 
     def first(record: Any) -> SQL:
         name = rows(table).alias()
-        found = select(name.c.text).where(name.c[owner] == record.id).order_by(name.c.position, name.c.id).limit(1)
-        return found.scalar_subquery()
+        order: list[SQL] = [name.c.position, name.c.id]
+        if by_language:
+            order.insert(0, readers_first(name.c.language))
+        return select(name.c.text).where(name.c[owner] == record.id).order_by(*order).limit(1).scalar_subquery()
 
     return first
 
 
-def matches(table: str, owner: str, record: SQL) -> Where:
-    """Filter by `q`: every word of it is part of some name of the record, in any case of letters."""
+def _found(kind: str, value: SQL) -> TableValuedAlias:
+    columns = Column("id", postgresql.UUID(as_uuid=True)), Column("rank", Integer)
+    called = func.search_names(literal_column(f"'{kind}'"), value)
+    return called.table_valued(*columns, name="found").render_derived(name="found")
+
+
+def ranked(kind: str) -> TableValuedAlias:
+    """Return what `q` finds as a table of its own, `id` and `rank`, the order of lists where no other is asked for."""
+    return _found(kind, bindparam("q", type_=TEXTS))
+
+
+def matches(kind: str, record: SQL) -> Where:
+    """Filter by `q`: the words of any spelling, in any order, the last perhaps unfinished."""
 
     def condition(value: SQL) -> SQL:
-        words = func.unnest(func.string_to_array(func.lower(value), " ")).table_valued("word").render_derived()
-        name = rows(table).alias()
-        said = exists(name, name.c[owner] == record, func.strpos(func.lower(name.c.text), words.c.word) > 0)
-        return ~exists(words, ~said)
+        return record.in_(select(_found(kind, value).c.id))
 
-    return Where(condition, Text())
+    return Where(condition, TEXTS, given=asked)

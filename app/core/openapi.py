@@ -157,12 +157,12 @@ def _headers(method: str, path: str) -> list[dict[str, Any]]:
     names: list[tuple[str, str]] = []
     if method == "get":
         names.append(("If-None-Match", "Entity tag of the answer that the client has; 304 if it still is the same."))
-    one = "{record_id}" in path and not path.endswith(("/protected", "/history"))
-    if one and method in {"put", "patch", "delete"}:
+    one = path.endswith("/{record_id}")
+    if (one and method in {"put", "patch", "delete"}) or (method == "post" and path.endswith("/merge")):
         names.append(("If-Match", "Entity tag of the record that was read; `*` for any."))
     if method == "put" and one:
         names.append(("If-None-Match", "`*`: only make, never replace."))
-    if method == "post":
+    if method == "post" and "{record_id}" not in path:
         names.append(("Idempotency-Key", "Any string of the client's; a repeat within 72 hours gets the first answer."))
     return [
         {"name": n, "in": "header", "required": False, "description": d, "schema": HEADERS.get(n, {"type": "string"})}

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import (
     ColumnElement,
     Date,
+    FromClause,
     Integer,
     Select,
     Text,
@@ -49,6 +50,14 @@ class OneQuery(BaseModel):
             pattern=r"^[a-z_]+(,[a-z_]+)*$",
             max_length=200,
             description="Related lists to embed, separated by commas: at most 200 records each, then a URL in `more`.",
+        ),
+    ] = None
+    lang: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$",
+            max_length=35,
+            description="The reader's language (BCP 47), before Accept-Language: names in it come first.",
         ),
     ] = None
     fields: Annotated[
@@ -149,8 +158,14 @@ def by_day(column: SQL) -> SQL:
     return func.coalesce(column, literal_column("'-infinity'::date"), type_=Date)
 
 
-def order_of(resource: Resource, sort: str | None, audience: Audience) -> tuple[Order, ...]:
+BEST_FIRST = (Order("rank", descending=True), Order("id", descending=False))
+"""The order of what `q` finds, where the client asks for no other."""
+
+
+def order_of(resource: Resource, sort: str | None, audience: Audience, used: frozenset[str]) -> tuple[Order, ...]:
     """Read `sort`, refusing keys that this resource, or this caller, does not have."""
+    if sort is None and resource.ranked is not None and "q" in used:
+        return BEST_FIRST
     keys = tuple(Order(k.removeprefix("-"), k.startswith("-")) for k in (sort or resource.default_sort).split(","))
     for key in keys:
         known = {n for n in resource.sorts if audience.sees_everything or n not in EDITORS_ONLY} | {"id"}
@@ -191,7 +206,13 @@ def list_statement(  # noqa: PLR0913 -- these are what a prebuilt statement diff
 ) -> Statement:
     """Return the statement of one page: a row for each record, its JSON text and its place in the order as JSON."""
     row = resource.table
-    columns = [row.c.id if k.name == "id" else resource.sorts[k.name] for k in order]
+    source: FromClause = row
+    sorts = resource.sorts
+    if order == BEST_FIRST:
+        assert resource.ranked is not None  # noqa: S101 -- order_of saw to it
+        source, sorts = row.join(resource.ranked, resource.ranked.c.id == row.c.id), {"rank": resource.ranked.c.rank}
+        used -= {"q"}  # the join is the condition
+    columns = [row.c.id if k.name == "id" else sorts[k.name] for k in order]
     ordering = [c.desc() if k.descending else c.asc() for c, k in zip(columns, order, strict=True)]
     # Only what this audience's login may select: the grants are per column.
     readable = [
@@ -199,6 +220,7 @@ def list_statement(  # noqa: PLR0913 -- these are what a prebuilt statement diff
     ]
     page = (
         select(*readable, *(c.label(f"key_{n}") for n, c in enumerate(columns)))
+        .select_from(source)
         .where(*filters.conditions(used), *([_after(columns, order)] if resumed else []))
         .order_by(*ordering)
         .limit(bindparam("limit", type_=Integer))

@@ -11,7 +11,7 @@ from app.core import pages
 from app.core.access import Caller
 from app.core.errors import Gone, NotFound
 from app.core.filters import Filter
-from app.core.http import conditional, etag_of
+from app.core.http import conditional, etag_of, languages
 from app.core.pages import ListQuery, OneQuery
 from app.core.records import Resource
 
@@ -20,10 +20,10 @@ async def list_records(resource: Resource, query: Filter, caller: Caller) -> Res
     """Answer one page of a list; `query` is the resource's filter together with `ListQuery`."""
     assert isinstance(query, ListQuery)  # noqa: S101 -- every query class is both
     include, only = pages.wanted(resource, query, caller.audience)
-    order = pages.order_of(resource, query.sort, caller.audience)
     used = query.used()
+    order = pages.order_of(resource, query.sort, caller.audience, used)
     scope = pages.scope_of(resource, query, order)
-    values: dict[str, Any] = {**query.values(), "limit": query.limit + 1}
+    values: dict[str, Any] = {**query.values(), "limit": query.limit + 1, "lang": languages(caller.request, query.lang)}
     if query.cursor is not None:
         place = pages.read_cursor(query.cursor, scope, caller.database.secret)
         values |= {f"after_{n}": mark for n, mark in enumerate(place)}
@@ -63,7 +63,8 @@ async def get_record(resource: Resource, record_id: UUID, query: OneQuery, calle
     """Answer one record; 308 after a merge, 410 after a deletion, 404 for what this caller never could see."""
     include, only = pages.wanted(resource, query, caller.audience)
     statement = pages.one_statement(resource, caller.audience, include, only)
-    row = await caller.database.row(caller.audience, statement.sql, *statement.arguments({"id": record_id}))
+    values = {"id": record_id, "lang": languages(caller.request, query.lang)}
+    row = await caller.database.row(caller.audience, statement.sql, *statement.arguments(values))
     if row is None:
         return await absent(resource, record_id, caller)
     body = row[0].encode()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
 from pydantic import ConfigDict, JsonValue, StrictBool, field_validator, model_validator
-from sqlalchemy import ARRAY, ColumnElement, DateTime, SmallInteger, String, Table, UniqueConstraint, text
+from sqlalchemy import ARRAY, ColumnElement, DateTime, FromClause, SmallInteger, String, Table, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
@@ -150,6 +150,10 @@ class PartIn(Input):
     level: Level | None = Field(
         default=None, description="Stricter level of this part alone; the record's unless said."
     )
+
+    def derived(self) -> dict[str, Any]:
+        """Return columns that are kept beside what was given and follow from it."""
+        return {}
 
 
 MAX_VALUE = 4000
@@ -350,6 +354,8 @@ class Resource:
     sorts: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     default_sort: str = "id"
     includes: dict[str, Include] = field(default_factory=dict)
+    ranked: FromClause | None = None
+    """What `q` finds, as `id` and `rank`; without it, `q` gives no order."""
 
     def __post_init__(self) -> None:
         """Make it known to the OpenAPI document."""

@@ -20,6 +20,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from app.core import fold, refold
 from app.core.settings import role_password
 
 RESOURCES = ("places", "organisations", "sources", "statutes", "persons", "cases", "events", "statuses", "figures")
@@ -155,10 +156,11 @@ def head() -> str:
 
 
 def upgrade(url: str, secret: bytes) -> None:
-    """Make the roles, migrate to head, and load the vocabularies; does nothing where all is done."""
+    """Make the roles, migrate to head, load the vocabularies, and fold the names; does nothing where all is done."""
     asyncio.run(make_roles(url, secret))
     _alembic(command.upgrade, url, "head")
     asyncio.run(_load_vocabularies(url))
+    asyncio.run(_fold_names(url))
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -192,9 +194,18 @@ async def is_at_head(url: str, secret: bytes) -> bool:
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False  # the owner's connection will tell what is wrong
     try:
-        return bool(await connection.fetchval("SELECT version_num = $1 FROM alembic_version", head()))
+        sql = "SELECT version_num = $1 AND EXISTS (SELECT FROM name_fold WHERE version = $2) FROM alembic_version"
+        return bool(await connection.fetchval(sql, head(), fold.VERSION))
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         return False
+    finally:
+        await connection.close()
+
+
+async def _fold_names(url: str) -> None:
+    connection = await connect_owner(url)
+    try:
+        await refold.fold_names(connection)
     finally:
         await connection.close()
 

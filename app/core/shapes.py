@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     FromClause,
     Numeric,
     ScalarSelect,
     Text,
+    bindparam,
     case,
     cast,
     func,
@@ -44,6 +46,12 @@ def json_object(pairs: Iterable[tuple[str, SQL]]) -> SQL:
 def json_list(item: SQL, *order: SQL) -> SQL:
     """Aggregate rows into a JSON array in the given order; no rows are an empty array."""
     return func.coalesce(func.json_agg(aggregate_order_by(item, *order)), literal_column("'[]'::json"))
+
+
+def readers_first(language: SQL) -> SQL:
+    """Order by the reader's languages, the most wanted first; what is in none of them, or where none is said, last."""
+    wanted = bindparam("lang", None, type_=ARRAY(Text))
+    return func.array_position(wanted, func.split_part(func.lower(language), "-", 1)).asc().nulls_last()
 
 
 def level_name(column: SQL) -> SQL:
@@ -113,7 +121,10 @@ def _part(part: Part, owner: FromClause, audience: Audience) -> SQL:
     row = part.table.alias()
     nested = {p.name: _part(p, row, audience) for p in part.parts}
     item = json_object(_fields(part.read, row, audience, nested))
-    return select(json_list(item, row.c.position, row.c.id)).where(row.c[part.owner] == owner.c.id).scalar_subquery()
+    order: list[SQL] = [row.c.position, row.c.id]
+    if "language" in row.c and not audience.sees_everything:  # who may send a record back gets the order that is kept
+        order.insert(0, readers_first(row.c.language))
+    return select(json_list(item, *order)).where(row.c[part.owner] == owner.c.id).scalar_subquery()
 
 
 def _links(links: Links, owner: FromClause) -> SQL:

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app.cases.parts import CHARGES, SENTENCES, ChargeFilter, SentenceFilter
-from app.cases.queries import CASES, CaseFilter
+from app.cases.parts import ChargeFilter, SentenceFilter
+from app.cases.queries import CASES, CHARGES, SENTENCES, CaseFilter
 from app.core.records import Resource
 from app.events.queries import EVENTS, EventFilter
 from app.figures.queries import FIGURES, FigureFilter

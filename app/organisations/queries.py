@@ -6,7 +6,7 @@ from pydantic import Field
 from sqlalchemy import Date, any_
 
 from app.core.filters import TEXTS, Day, Keys, RecordFilter, Texts, Where, below, cited, rows
-from app.core.names import NameRead, label, matches
+from app.core.names import NameRead, Q, label, matches, ranked
 from app.core.pages import ListQuery
 from app.core.records import Part, Resource, citations
 from app.core.refs import target
@@ -25,6 +25,7 @@ ORGANISATIONS = Resource(
     table=ORG,
     read=OrganisationRead,
     create=OrganisationIn,
+    ranked=ranked("organisation"),
     parts=(Part("names", rows("organisation_names"), "organisation_id", NameRead), citations("organisation_id")),
     includes={"sources": cited_sources("organisation_id")},
 )
@@ -35,8 +36,8 @@ class OrganisationFilter(RecordFilter):
 
     q: Annotated[
         Line | None,
-        matches("organisation_names", "organisation_id", ORG.c.id),
-        Field(description="Words of any of its names."),
+        matches("organisation", ORG.c.id),
+        Field(description=Q),
     ] = None
     kind: Annotated[Texts, Where(lambda v: ORG.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
     place: Annotated[

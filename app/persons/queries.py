@@ -20,7 +20,7 @@ from app.core.filters import (
     rows,
     under_statute,
 )
-from app.core.names import NameRead, label, matches
+from app.core.names import NameRead, Q, label, matches, ranked
 from app.core.pages import ListQuery, by_day
 from app.core.records import Part, Resource, citations
 from app.core.refs import target
@@ -34,7 +34,7 @@ A = rows("affiliations")
 
 target(P, label("person_names", "person_id"))
 
-_name = label("person_names", "person_id")(P.c)
+_name = label("person_names", "person_id", by_language=False)(P.c)
 
 PERSONS = Resource(
     name="persons",
@@ -42,6 +42,7 @@ PERSONS = Resource(
     table=P,
     read=PersonRead,
     create=PersonIn,
+    ranked=ranked("person"),
     parts=(
         Part("names", rows("person_names"), "person_id", NameRead),
         Part("affiliations", A, "person_id", AffiliationRead),
@@ -61,8 +62,8 @@ class PersonFilter(RecordFilter):
 
     q: Annotated[
         Line | None,
-        matches("person_names", "person_id", P.c.id),
-        Field(description="Words of any spelling of the name."),
+        matches("person", P.c.id),
+        Field(description=Q),
     ] = None
     sex: Annotated[Texts, Where(lambda v: P.c.sex == any_(v), TEXTS), Field(description="Any of these.")] = []
     group: Annotated[

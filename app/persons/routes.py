@@ -3,8 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
+from app.core import errors, openapi
 from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.errors import Forbidden, NotFound, TooLarge, UnsupportedMedia
@@ -24,10 +25,20 @@ from app.core.openapi import (
 )
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
+from app.persons import same
 from app.persons.actions import erase_person as erase
 from app.persons.actions import read_protected, write_protected
 from app.persons.models import Erased, Erasure, PersonIn, PersonRead, ProtectedFields, ProtectedRead
 from app.persons.queries import PERSONS, PersonQuery
+
+SIMILAR = {
+    200: {"model": same.Similars, "headers": openapi.ETAG},
+    **openapi.NOT_MODIFIED,
+    **openapi.MERGED,
+    **openapi.problems(errors.NotFound, errors.Gone),
+}
+Other = Annotated[UUID, Path(description="Id of the other person.")]
+JUDGED = {204: {"description": "It is so recorded."}, **openapi.problems(errors.Forbidden, errors.NotFound)}
 
 router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
 
@@ -72,6 +83,36 @@ async def delete_person(record_id: UUID, writer: WriterDep) -> Response:
 async def get_person_history(record_id: UUID, caller: EditorDep) -> Response:
     """Read who changed what and when, newest first; for editors."""
     return await get_history(PERSONS, record_id, caller)
+
+
+@router.get("/{record_id}/similar", responses=SIMILAR, response_class=Response)
+async def get_similar_persons(record_id: UUID, caller: CallerDep) -> Response:
+    """Read who may be the same person, with scores and reasons; nobody is merged by that alone."""
+    return await same.get_similar(record_id, caller)
+
+
+@router.put("/{record_id}/not-same/{other_id}", responses=JUDGED, response_class=Response, status_code=204)
+async def judge_not_same(record_id: UUID, other_id: Other, writer: WriterDep) -> Response:
+    """Record that two persons are not one; they are not suggested for each other any more."""
+    return await same.judge_not_same(record_id, other_id, writer)
+
+
+@router.delete("/{record_id}/not-same/{other_id}", responses=JUDGED, response_class=Response, status_code=204)
+async def withdraw_not_same(record_id: UUID, other_id: Other, writer: WriterDep) -> Response:
+    """Take back that two persons are not one."""
+    return await same.withdraw_not_same(record_id, other_id, writer)
+
+
+@router.post("/{record_id}/merge", responses=ONE(PersonRead), response_class=Response)
+async def merge_person(record_id: UUID, body: same.Merge, writer: WriterDep) -> Response:
+    """Merge this person into another (`If-Match`): this id then answers 308, what named it names the other."""
+    return await same.merge_persons(record_id, body.into, writer)
+
+
+@router.delete("/{record_id}/merge", responses=ONE(PersonRead), response_class=Response)
+async def undo_merge(record_id: UUID, writer: WriterDep) -> Response:
+    """Take a merge back: this person as it was, with all that moved and still is there."""
+    return await same.undo_merge(record_id, writer)
 
 
 PROTECTED: Responses = {200: {"model": ProtectedRead}, **problems(Forbidden, NotFound)}

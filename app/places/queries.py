@@ -6,7 +6,7 @@ from pydantic import Field
 from sqlalchemy import any_
 
 from app.core.filters import TEXTS, Keys, RecordFilter, Texts, Where, below, cited, rows
-from app.core.names import NameRead, label, matches
+from app.core.names import NameRead, Q, label, matches, ranked
 from app.core.pages import ListQuery
 from app.core.records import Part, Resource, citations
 from app.core.refs import target
@@ -23,6 +23,7 @@ PLACES = Resource(
     table=P,
     read=PlaceRead,
     create=PlaceIn,
+    ranked=ranked("place"),
     parts=(Part("names", rows("place_names"), "place_id", NameRead), citations("place_id")),
 )
 
@@ -31,7 +32,9 @@ class PlaceFilter(RecordFilter):
     """Filters of places."""
 
     q: Annotated[
-        Line | None, matches("place_names", "place_id", P.c.id), Field(description="Words of any of its names.")
+        Line | None,
+        matches("place", P.c.id),
+        Field(description=Q),
     ] = None
     kind: Annotated[Texts, Where(lambda v: P.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
     code: Annotated[Keys, Where(lambda v: P.c.code == any_(v), TEXTS), Field(description="Any of these codes.")] = []

@@ -1,0 +1,218 @@
+"""Who is the same person as whom: suggestions with their reasons, judgements against them, merging and its undo."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import Field
+
+from app.core.access import Caller, Writer
+from app.core.crud import _answer, _expect, _locked, _missing
+from app.core.errors import Conflict, FieldProblem, Invalid, NotFound
+from app.core.http import conditional, etag_of, match_version
+from app.core.likeness import of_names, telling
+from app.core.reads import absent
+from app.core.records import Input, Read
+from app.core.refs import Reference
+from app.persons.queries import PERSONS
+
+THRESHOLD = 0.82
+"""Likeness of two names from which two persons are suggested to be one; docs/names.md says what it finds and misses."""
+
+EVIDENCE = {"born": 0.10, "event": 0.10, "case": 0.10, "place": 0.04}
+"""What agreement adds to the likeness of the names."""
+
+LEAST_LIKENESS = 0.6
+"""Names less alike than this are not made one by anything else: those charged together have much in common."""
+
+CONTRADICTED = 0.5
+"""What is left of the score where the dates of birth cannot both be true."""
+
+MOST = 50
+
+
+Kind = Literal["names", "born", "event", "case", "place"]
+
+
+class Reason(Read):
+    """One thing that speaks for or against two persons being one."""
+
+    kind: Kind = Field(description="What was compared.")
+    says: Literal["for", "against"] = Field(description="Whether it speaks for or against one person.")
+    weight: float = Field(description="How much it counts: likeness of the names, or what it adds or takes.")
+    detail: str = Field(description="In words, for people.")
+
+
+class Similar(Read):
+    """Somebody who may be the same person."""
+
+    person: Reference = Field(description="The other person.")
+    score: float = Field(description="0 to 1; names alone that are the same in other spellings make 0.9.")
+    reasons: list[Reason] = Field(description="Why, the names first.")
+
+
+class Similars(Read):
+    """Who may be the same person, the likeliest first; nobody is ever merged by that alone."""
+
+    items: list[Similar] = Field(description=f"At most {MOST}.")
+
+
+class Merge(Input):
+    """Into whom a person is merged."""
+
+    into: Annotated[UUID, Field(description="Id of the person who stays.")]
+
+
+CANDIDATES = """
+WITH mine AS (SELECT id, born_earliest, born_latest FROM persons WHERE id = $1),
+near AS (SELECT s.id FROM similar_names('person', $1) s WHERE NOT judged_not_same(s.id, $1))
+SELECT p.id, p.id = $1 AS own, p.born_earliest, p.born_latest,
+       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names,
+       p.id <> $1 AND EXISTS (SELECT FROM participants a JOIN participants b ON b.event_id = a.event_id
+                               WHERE a.person_id = $1 AND b.person_id = p.id) AS event,
+       p.id <> $1 AND EXISTS (SELECT case_id FROM charges WHERE person_id = $1 INTERSECT
+                              SELECT case_id FROM charges WHERE person_id = p.id) AS "case",
+       p.id <> $1 AND EXISTS (SELECT FROM participants a JOIN events e ON e.id = a.event_id
+                              JOIN events f ON f.place_id = e.place_id JOIN participants b ON b.event_id = f.id
+                               WHERE a.person_id = $1 AND b.person_id = p.id) AS place
+  FROM persons p WHERE EXISTS (SELECT FROM mine) AND (p.id = $1 OR p.id IN (SELECT id FROM near))
+"""
+"""The person and all candidates in one statement, under the caller's own rights."""
+
+
+async def get_similar(person_id: UUID, caller: Caller) -> Response:
+    """Answer who may be the same person; for a person who is not there, as `GET /v1/persons/{id}` does."""
+    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id)
+    own = next((r for r in rows if r["own"]), None)
+    if own is None:
+        return await absent(PERSONS, person_id, caller)
+    found = [s for r in rows if not r["own"] if (s := _compare(own, r)) is not None]
+    found.sort(key=lambda s: (-s.score, str(s.person.id)))
+    body = Similars(items=found[:MOST]).model_dump_json().encode()
+    return conditional(caller.request, body, etag_of(body))
+
+
+SHARED: tuple[tuple[Kind, str], ...] = (
+    ("event", "Took part in the same event."),
+    ("case", "Charged in the same case."),
+    ("place", "Took part in events in the same place."),
+)
+
+
+def _born(own: Any, other: Any) -> Reason | None:
+    """Compare two dates of birth, of which either end may be open or unknown."""
+    bounds = [(r["born_earliest"], r["born_latest"]) for r in (own, other)]
+    if (None, None) in bounds:
+        return None
+    (a, b), (c, d) = ((low or date.min, high or date.max) for low, high in bounds)
+    if a > d or c > b:
+        return Reason(
+            kind="born", says="against", weight=CONTRADICTED, detail="The dates of birth cannot both be true."
+        )
+    weight = EVIDENCE["born"] if a == b == c == d else EVIDENCE["born"] / 2
+    detail = "Born on the same day." if a == b == c == d else "The dates of birth agree as far as they are known."
+    return Reason(kind="born", says="for", weight=weight, detail=detail)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return one spelling of each name that differs from the others in more than spelling."""
+    return list({tuple(readings[0] for readings in telling(name)): name for name in reversed(names)}.values())
+
+
+def _compare(own: Any, other: Any) -> Similar | None:
+    """Score a candidate; None for one who is not like enough."""
+    pairs = ((of_names(a, b), a, b) for a in _distinct(own["names"]) for b in _distinct(other["names"]))
+    likeness, one, another = max(pairs, default=(0.0, "", ""))
+    reasons = [Reason(kind="names", says="for", weight=round(likeness, 3), detail=f"{one} ~ {another}")]
+    reasons += [
+        Reason(kind=kind, says="for", weight=EVIDENCE[kind], detail=detail) for kind, detail in SHARED if other[kind]
+    ]
+    born = _born(own, other)
+    against = born is not None and born.says == "against"
+    if born is not None:
+        reasons.append(born)
+    gained = likeness + sum(r.weight for r in reasons[1:] if r.says == "for")
+    if likeness < LEAST_LIKENESS or gained < THRESHOLD:
+        return None
+    score = min(0.9 * likeness + (gained - likeness), 1.0) * (CONTRADICTED if against else 1.0)
+    return Similar(
+        person=Reference(id=other["id"], label=other["names"][0] if other["names"] else None),
+        score=round(score, 3),
+        reasons=reasons,
+    )
+
+
+# --- judgements ------------------------------------------------------------------------------------------
+
+
+async def judge_not_same(person_id: UUID, other_id: UUID, writer: Writer) -> Response:
+    """Record that two persons are not one: neither is suggested for the other any more. 204, also when repeated."""
+    if person_id == other_id:
+        detail = "a person is the same as itself"
+        raise Invalid(detail, errors=[FieldProblem(pointer="", code="same", detail=detail)])
+    known = await writer.transaction.fetch("SELECT FROM persons WHERE id IN ($1, $2) FOR SHARE", person_id, other_id)
+    if len(known) < 2:  # noqa: PLR2004 -- two persons
+        raise NotFound
+    await writer.transaction.fetch(
+        "INSERT INTO not_same (one, other, actor) VALUES (least($1::uuid, $2), greatest($1::uuid, $2), $3) "
+        "ON CONFLICT DO NOTHING",
+        person_id,
+        other_id,
+        writer.transaction.actor,
+    )
+    return Response(status_code=204)
+
+
+async def withdraw_not_same(person_id: UUID, other_id: UUID, writer: Writer) -> Response:
+    """Take the judgement back: 204; 404 if there is none."""
+    sql = "DELETE FROM not_same WHERE one = least($1::uuid, $2) AND other = greatest($1::uuid, $2) RETURNING one"
+    if not await writer.transaction.fetch(sql, person_id, other_id):
+        raise NotFound
+    return Response(status_code=204)
+
+
+# --- merging ---------------------------------------------------------------------------------------------
+
+WOULD_SHOW = (
+    "This would show something to more people than may see it now. Bring the two persons, and what hangs on them, to "
+    "one level first."
+)
+
+
+async def merge_persons(person_id: UUID, into: UUID, writer: Writer) -> Response:
+    """Make one person of two and answer the one who stays; the other id answers 308 from then on.
+
+    Names, affiliations and citations are added to those of the one who stays, whatever named the other names that one,
+    and the protected parts become one. Other fields stay as they are; the merged person's are in its history.
+    """
+    if person_id == into:
+        detail = "a person cannot be merged into itself"
+        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
+    current = await _locked(PERSONS, person_id, writer.transaction)
+    if current is None:
+        await _missing(PERSONS, person_id, writer.transaction)
+        raise AssertionError
+    _expect(current, match_version(writer.caller.request))
+    if await writer.transaction.row("SELECT FROM persons WHERE id = $1", into) is None:
+        detail = "there is no such person, as far as this key can see"
+        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="unknown_reference", detail=detail)])
+    row = await writer.transaction.row("SELECT judged_not_same($1, $2)", person_id, into)
+    if row[0]:
+        detail = "These two were judged not to be the same person; take that back first."
+        raise Conflict(detail)
+    row = await writer.transaction.row("SELECT merge_persons($1, $2)", person_id, into)
+    if not row[0]:
+        raise Conflict(WOULD_SHOW)
+    return await _answer(PERSONS, into, writer, 200)
+
+
+async def undo_merge(person_id: UUID, writer: Writer) -> Response:
+    """Take a merge back and answer the person as it was; 404 if this id was not merged, 409 if it cannot be undone."""
+    row = await writer.transaction.row("SELECT unmerge_persons($1)", person_id)
+    if row[0] is None:
+        raise NotFound
+    if not row[0]:
+        detail = f"The other person is merged or deleted: undo that first. Or: {WOULD_SHOW[0].lower()}{WOULD_SHOW[1:]}"
+        raise Conflict(detail)
+    return await _answer(PERSONS, person_id, writer, 200)
