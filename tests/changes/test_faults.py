@@ -47,7 +47,10 @@ class Run:
     """Writers and readers on one server; what was acknowledged, and when it was delivered."""
 
     server: Server
+    halt: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the writers are to finish."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the readers are to finish, once nothing is left."""
     writes: int = 0
     acknowledged: dict[tuple[str, int], float] = field(default_factory=dict)
     lags: list[float] = field(default_factory=list)
@@ -79,10 +82,10 @@ class Run:
         self.acknowledged[record_id, version] = time.monotonic()
 
     async def write(self, number: int, enough: int) -> None:
-        """Write singles and bulks, a tenth of them rolled back, until there is enough or it is told to stop."""
+        """Write singles and bulks, a tenth of them rolled back, until there is enough or it is told to halt."""
         chance, mine = random.Random(number), 0  # noqa: S311 -- no secret
         async with self.client("editor") as client:
-            while not self.stop.is_set() and self.writes < enough:
+            while not self.halt.is_set() and self.writes < enough:
                 rows = [self.row(number, mine + n, chance) for n in range(1 if chance.random() < 0.7 else 20)]
                 rolled_back = chance.random() < 0.1
                 if rolled_back:
@@ -230,9 +233,9 @@ async def killed(cluster: tuple[Path, str], name: str, rounds: int) -> None:
                     break
             else:
                 pytest.fail("it does not serve again within a minute")
-        for task in writing:
-            task.cancel()
-        await asyncio.gather(*writing, return_exceptions=True)
+        # Let each finish its request: one that is broken off here may be committed there, after the readers are done.
+        run.halt.set()
+        await asyncio.gather(*writing)
         run.stop.set()
         await run.compare(await asyncio.gather(*readers))
         assert run.failures, "the kills were felt"
