@@ -78,6 +78,7 @@ DROP FUNCTION refuse_unfit(uuid), private_alone(varchar), person_published(), pa
     participants_within(), participants_hold(), tombstones_level(), record_table(varchar),
     spread_to_tombstones(), erased_origin_id(uuid, varchar), erase_person(uuid, varchar), without_person(jsonb, uuid),
     read_protected(uuid), lease_requests(varchar, integer);
+DROP INDEX tombstones_merged;
 ALTER TABLE tombstones DROP COLUMN level CASCADE, DROP COLUMN erased_for CASCADE;
 DROP TABLE erasures, key_usage;
 REVOKE SELECT (person_id) ON persons_private FROM chronika_guardian;

@@ -57,8 +57,8 @@ async def test_hidden_and_absent_records_are_alike_in_filters_and_keys(api: Api)
     for path, operations in api.app.openapi()["paths"].items():
         for parameter in operations.get("get", {}).get("parameters", []):
             if parameter["in"] == "query" and "{" not in path:
-                # Two of them to each, in turn: a parameter that takes ids meets every kind in some list.
-                for hidden in (known[asked % len(known)], known[asked * 3 % len(known)]):
+                # One to each, in turn: a parameter that takes ids meets every kind in some list.
+                for hidden in (known[asked % len(known)],):
                     await _alike((api.public, api.partner)[asked % 2], "get", f"{path}?{parameter['name']}=@", hidden)
                     asked += 1
     assert asked > 100
