@@ -194,13 +194,13 @@ def _sentenced(own: str) -> Where:
     return of_statutes(own, "charges", owner)
 
 
-def _in_unit(*columns: str) -> Any:
-    """Condition that a component, of the kinds asked for, has an amount in a unit."""
+def _in_unit(own: str, *columns: str) -> Any:
+    """Condition of the filter `own` that a component, of the kinds asked for, has an amount in a unit."""
 
     def condition(value: Any, used: frozenset[str]) -> Any:
         kinds = [K.c.kind == any_(bindparam("sentence", type_=TEXTS))] if "sentence" in used else []
         found = [K.c[c] == any_(value) for c in columns]
-        if f"unit={NOT_STATED}" in used or f"fined_in={NOT_STATED}" in used:
+        if f"{own}={NOT_STATED}" in used:
             found.append(K.c.unit.is_(None))
         return exists("sentence_components", K.c.sentence_id == S.c.id, or_(*found), *kinds)
 
@@ -230,12 +230,12 @@ class SentenceFilter(DatedFilter):
     ] = []
     unit: Annotated[
         list[Unit],
-        Where(_in_unit("unit", "converted_unit"), TEXTS, sees_used=True),
+        Where(_in_unit("unit", "unit", "converted_unit"), TEXTS, sees_used=True),
         Field(description="With an amount in any of these units, as fined or as the source converts it."),
     ] = []
     fined_in: Annotated[
         list[Unit],
-        Where(_in_unit("unit"), TEXTS, sees_used=True),
+        Where(_in_unit("fined_in", "unit"), TEXTS, sees_used=True),
         Field(description="With an amount fined in any of these units."),
     ] = []
     statute: Annotated[

@@ -43,9 +43,6 @@ C = rows("cases")
 H = rows("charges")
 S = rows("sentences")
 K = rows("sentence_components")
-J = rows("case_judges")
-Q = rows("citations")
-PERSON = rows("persons")
 
 target(C, lambda case: func.concat_ws(" ", case.kind, "case", func.coalesce(case.number, case.decided, case.opened)))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,7 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
     """Answer one page of the feed; with `wait`, an empty one only after that time. Holds no connection meanwhile."""
     if query.cursor is None:
         detail = "Begin with the snapshot: its first line is a cursor, and the feed goes on from there."
-        raise CursorRequired(detail, snapshot=cursors.snapshot_url(query))
+        raise CursorRequired(detail, snapshot=cursors.snapshot_url(Selection(types=query.types)))
     place = cursors.read(query.cursor, caller.database.secret)
     check_scope(place, caller, query)
     sequencer = sequencer_of(caller.request)
@@ -103,11 +103,16 @@ def _answer(page: Page, place: Place, caller: Caller) -> Response:
     return Response(body, 200, NO_STORE, media_type="application/json")
 
 
-async def feed_position(caller: Caller) -> tuple[int, float, datetime | None]:
-    """Return the last number of the caller's feed, its lag in seconds, and when its last change was made."""
+async def feed_position(caller: Caller) -> tuple[int, float, datetime | date | None]:
+    """Return the last number of the caller's feed, its lag in seconds, and when its last change was made.
+
+    Only editors are told the instant; others the day, since instants of taking in tell of who was spoken to when.
+    """
     head = await caller.database.row(caller.audience, head_sql(caller.audience))
     lag = await caller.database.row(LOGIN, LAG, CEILINGS[caller.audience])
-    return head["seq"], round(max(lag[0], 0.0), 3), head["at"]
+    at: datetime | None = head["at"]
+    shown = at if at is None or caller.audience.sees_everything else at.date()
+    return head["seq"], round(max(lag[0], 0.0), 3), shown
 
 
 async def confirm(cursor: str, caller: Caller) -> Response:

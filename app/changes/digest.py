@@ -20,8 +20,12 @@ from app.core.refs import TARGETS
 
 SQL = ColumnElement[Any]
 
-LOCAL = frozenset({*Record.model_fields, "position", "within"}) - {"level", "publication_ground", "confidence"}
-"""Columns that differ between registries which hold the same: ids and counters. The identity is hashed beside."""
+LOCAL = frozenset({*Record.model_fields, "position", "within", "folded"}) - {
+    "level",
+    "publication_ground",
+    "confidence",
+}
+"""Columns that differ between registries which hold the same: ids, counters, search keys; identity is hashed beside."""
 
 
 def _identity(table: str, column: SQL) -> SQL:

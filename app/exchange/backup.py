@@ -125,7 +125,8 @@ async def _dump(url: str, directory: Path) -> dict[str, Any]:
             found = await fingerprint(connection)
             snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
             # Under the owner's own policies, which show it every row; without the flag pg_dump refuses such tables.
-            options = ("--format=custom", "--schema=public", "--role=chronika_owner", "--enable-row-security")
+            what = ("--format=custom", "--schema=public", "--extension=pg_trgm")
+            options = (*what, "--role=chronika_owner", "--enable-row-security")
             to = f"--file={directory / DUMP}"
             await asyncio.to_thread(_client, url, "pg_dump", *options, f"--snapshot={snapshot}", to)
     finally:

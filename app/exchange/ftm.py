@@ -144,9 +144,7 @@ def _case(record: Record) -> Iterator[Entity]:
 def _component(component: Record) -> str:
     """Say a component in words: `administrative_arrest 15 days`, `fine 25 base_value`."""
     lengths = [f"{component[unit]:g} {unit}" for unit in ("years", "months", "days") if component[unit] is not None]
-    amount = (
-        [f"{component['amount']:f}".rstrip("0").rstrip("."), component["unit"] or ""] if component["amount"] else []
-    )
+    amount = [component["amount"], component["unit"] or ""] if component["amount"] else []
     return " ".join([component["kind"], *lengths, *amount]).strip()
 
 

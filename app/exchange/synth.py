@@ -16,6 +16,7 @@ from app.cases.queries import CASES
 from app.core import crud
 from app.core.database import Database
 from app.core.edtf import DateIn
+from app.core.fold import fold
 from app.core.records import Audience, Resource
 from app.events.queries import EVENTS
 from app.organisations.queries import ORGANISATIONS
@@ -141,7 +142,7 @@ def _people(made: _Made, number: int) -> tuple[list[str], list[str]]:
         if with_convicted and PRISONERS <= n < CONVICTED:
             female = n - PRISONERS < CONVICTED_WOMEN - WOMEN_IMPRISONED
         groups = (["young_person"] if n < YOUNG else []) + (["media_worker"] if n < MEDIA_WORKERS else [])
-        name = {"text": f"Person {n + 1}", "language": "en", "script": "Latn", "kind": "primary"}
+        name = _name(f"Person {n + 1}")
         record = made.add(
             PERSONS,
             {"person_names": [name]},
@@ -167,7 +168,7 @@ def _prisoners(made: _Made, people: list[str], place: str) -> None:
 
 
 def _name(text: str) -> Row:
-    return {"text": text, "language": "en", "script": "Latn", "kind": "primary"}
+    return {"text": text, "language": "en", "script": "Latn", "kind": "primary", "folded": fold(text)}
 
 
 # --- what happened to them ------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Routes about the service itself: is it alive, is it ready, what does it hold, and what do its problems mean."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -42,7 +42,9 @@ class Status(BaseModel):
     version: str = Field(description="Version of the program.")
     records: dict[str, int] = Field(description="Resource → how many records the caller may see.")
     feed: Feed = Field(description="How far the caller's change feed has come.")
-    changed_at: datetime | None = Field(description="When something last changed that the caller may see (UTC).")
+    changed_at: datetime | date | None = Field(
+        description="When something last changed that the caller may see (UTC): the instant for editors, else the day."
+    )
 
 
 class Explained(BaseModel):

@@ -184,54 +184,86 @@ BEGIN
     RETURN document;
 END $$;
 
+-- The protected part of somebody else without the relatives that are among the given persons.
+CREATE FUNCTION without_relatives(content jsonb, persons uuid[]) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog
+RETURN CASE WHEN jsonb_typeof(content -> 'relatives') = 'array' THEN jsonb_set(content, '{relatives}', (
+    SELECT coalesce(jsonb_agg(r.item ORDER BY r.n), '[]')
+      FROM jsonb_array_elements(content -> 'relatives') WITH ORDINALITY AS r (item, n)
+     WHERE NOT coalesce(r.item ->> 'person' = ANY (persons::text[]), false))) ELSE content END;
+
 -- Removes a person from everywhere: the record with its names, ties, protected part and statuses, all versions of
 -- these, the mentions in versions of other records and in the protected parts of others, the answers kept for repeated
--- requests. Where an event or a case counted the person, one person without a name is left. Returns the records whose
--- own words may still tell of the person, for people to read; null when there is no such person, erased or not.
+-- requests, what merges keep for their undoing, judgements, and what ties it to a record of another registry. Whoever
+-- was merged is one person: erasing either id erases what became of both. Where an event or a case counted the person,
+-- one person without a name is left. Returns the records whose own words may still tell of the person, for people to
+-- read; null when there is no such person, erased or not.
 CREATE FUNCTION erase_person(person uuid, why varchar) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 DECLARE
+    kept uuid;
+    same uuid[];
     gone uuid[];
     mentioned jsonb;
+    one uuid;
 BEGIN
-    PERFORM FROM persons WHERE id = person FOR UPDATE;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM tombstones WHERE id = person AND record_type = 'person') THEN
+    -- Nobody merges, undoes or names anybody anew meanwhile: the last in the line of merges is locked, and looked up again.
+    LOOP
+        WITH RECURSIVE line (id, n) AS (
+            SELECT person, 0 UNION ALL SELECT t.merged_into, n + 1 FROM tombstones t JOIN line ON t.id = line.id
+             WHERE t.merged_into IS NOT NULL AND n < 1000
+        ) SELECT id INTO kept FROM line ORDER BY n DESC LIMIT 1;
+        PERFORM FROM persons WHERE id = kept FOR UPDATE;
+        EXIT WHEN FOUND OR NOT EXISTS (SELECT FROM tombstones WHERE id = kept AND merged_into IS NOT NULL);
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM persons WHERE id = kept)
+        AND NOT EXISTS (SELECT FROM tombstones WHERE id = kept AND record_type = 'person')
+    THEN
         RETURN NULL;
     END IF;
+    WITH RECURSIVE line (id) AS (
+        SELECT kept UNION SELECT t.id FROM tombstones t JOIN line ON t.merged_into = line.id
+    ) SELECT array_agg(id) INTO same FROM line;
+    gone := same || ARRAY(SELECT id FROM statuses WHERE person_id = kept);
     SELECT coalesce(jsonb_agg(DISTINCT m.url ORDER BY m.url), '[]') INTO mentioned FROM (
-        SELECT '/v1/events/' || event_id FROM participants WHERE person_id = person
-        UNION ALL SELECT '/v1/cases/' || case_id FROM charges WHERE person_id = person
-        UNION ALL SELECT '/v1/cases/' || case_id FROM sentences WHERE person_id = person
-        UNION ALL SELECT '/v1/cases/' || case_id FROM case_judges WHERE person_id = person
+        SELECT '/v1/events/' || event_id FROM participants WHERE person_id = kept
+        UNION ALL SELECT '/v1/cases/' || case_id FROM charges WHERE person_id = kept
+        UNION ALL SELECT '/v1/cases/' || case_id FROM sentences WHERE person_id = kept
+        UNION ALL SELECT '/v1/cases/' || case_id FROM case_judges WHERE person_id = kept
     ) AS m (url);
 
-    WITH RECURSIVE same (id) AS (
-        SELECT person UNION SELECT t.id FROM tombstones t JOIN same ON t.merged_into = same.id
-    ) SELECT array_agg(id) || ARRAY(SELECT id FROM statuses WHERE person_id = person) INTO gone FROM same;
-
-    UPDATE participants SET person_id = NULL, label = NULL, count = 1, qualifier = 'exact' WHERE person_id = person;
-    UPDATE charges SET person_id = NULL, label = NULL, allegation = NULL, count = coalesce(count, 1) WHERE person_id = person;
-    UPDATE sentences SET person_id = NULL, label = NULL, note = NULL, count = coalesce(count, 1) WHERE person_id = person;
-    DELETE FROM case_judges WHERE person_id = person;
-    DELETE FROM statuses WHERE person_id = person;
-    UPDATE persons_private SET content = jsonb_set(content, '{relatives}', (
-        SELECT coalesce(jsonb_agg(r.item ORDER BY r.n), '[]')
-          FROM jsonb_array_elements(content -> 'relatives') WITH ORDINALITY AS r (item, n)
-         WHERE r.item ->> 'person' IS DISTINCT FROM person::text))
-     WHERE content -> 'relatives' @> jsonb_build_array(jsonb_build_object('person', person));
-    DELETE FROM persons WHERE id = person;
+    UPDATE participants SET person_id = NULL, label = NULL, count = 1, qualifier = 'exact' WHERE person_id = kept;
+    UPDATE charges SET person_id = NULL, label = NULL, allegation = NULL, count = coalesce(count, 1) WHERE person_id = kept;
+    UPDATE sentences SET person_id = NULL, label = NULL, note = NULL, count = coalesce(count, 1) WHERE person_id = kept;
+    DELETE FROM case_judges WHERE person_id = kept;
+    DELETE FROM statuses WHERE person_id = kept;
+    UPDATE persons_private SET content = without_relatives(content, same) WHERE content <> without_relatives(content, same);
+    UPDATE merges_private
+       SET old_content = without_relatives(old_content, same), into_content = without_relatives(into_content, same);
+    DELETE FROM persons WHERE id = kept;
 
     UPDATE changes SET data = NULL WHERE record_id = ANY (gone) AND closed;
-    -- A version that named the person differs now from what is recorded, so that the feed tells of it.
-    UPDATE changes SET data = without_person(data, person) WHERE closed AND data::text LIKE '%' || person || '%';
+    FOREACH one IN ARRAY same LOOP
+        -- A version that named the person differs now from what is recorded, so that the feed tells of it.
+        UPDATE changes SET data = without_person(data, one) WHERE closed AND data::text LIKE '%' || one || '%';
+        PERFORM forget_merges(one);
+    END LOOP;
     DELETE FROM idempotency_keys k WHERE EXISTS (
         SELECT FROM unnest(gone) AS g (id) WHERE position(convert_to(g.id::text, 'UTF8') IN k.answer) > 0);
+    DELETE FROM not_same n WHERE n.one = ANY (same) OR n.other = ANY (same);
+    DELETE FROM pulled WHERE local_id = ANY (gone);
     UPDATE tombstones SET erased_for = why, origin_id = erased_origin_id(id, origin_id)
      WHERE id = ANY (gone) AND erased_for IS NULL;
-    INSERT INTO erasures (person_id, reason, actor) VALUES (person, why, nullif(current_setting('chronika.actor', true), ''))
-    ON CONFLICT DO NOTHING;
+    INSERT INTO erasures (person_id, reason, actor)
+    SELECT unnest(same), why, nullif(current_setting('chronika.actor', true), '') ON CONFLICT DO NOTHING;
     RETURN mentioned;
 END $$;
+
+-- What its owner withdrew may come back under the same id, unlike what was deleted for good; what was erased never does.
+CREATE OR REPLACE FUNCTION forget_withdrawn(record uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM tombstones t WHERE t.id = record AND t.merged_into IS NULL AND t.erased_for IS NULL
+       AND EXISTS (SELECT FROM pulled p WHERE p.local_id = record);
+$$;
 
 -- --- the protected part ----------------------------------------------------------------------------
 

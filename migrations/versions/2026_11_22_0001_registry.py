@@ -398,7 +398,11 @@ CREATE POLICY guardians ON persons_private TO chronika_guardian USING (true) WIT
 GRANT SELECT, INSERT, UPDATE (content), DELETE ON persons_private TO chronika_guardian;
 CREATE POLICY guardians ON protected_reads TO chronika_guardian USING (true) WITH CHECK (true);
 GRANT INSERT (actor, person_id), SELECT ON protected_reads TO chronika_guardian;
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
+DO $$ DECLARE f regprocedure; BEGIN  -- ours alone: an extension's functions are everybody's
+    FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proowner = 'chronika_owner'::regrole
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_proc.oid AND d.deptype = 'e')
+    LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP;
+END $$;
 GRANT EXECUTE ON FUNCTION key_lookup(varchar) TO chronika_auth;
 GRANT EXECUTE ON FUNCTION level_name(smallint), changed_fields(jsonb, jsonb), found_record(varchar, uuid),
     found_key(varchar, varchar), found_origin(varchar, varchar, varchar) TO {WRITERS};

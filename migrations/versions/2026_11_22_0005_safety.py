@@ -74,9 +74,14 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+CREATE OR REPLACE FUNCTION forget_withdrawn(record uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM tombstones t WHERE t.id = record AND t.merged_into IS NULL
+       AND EXISTS (SELECT FROM pulled p WHERE p.local_id = record);
+$$;
 DROP FUNCTION refuse_unfit(uuid), private_alone(varchar), person_published(), participant_tied(), person_untied(),
     participants_within(), participants_hold(), tombstones_level(), record_table(varchar),
     spread_to_tombstones(), erased_origin_id(uuid, varchar), erase_person(uuid, varchar), without_person(jsonb, uuid),
+    without_relatives(jsonb, uuid[]),
     read_protected(uuid), lease_requests(varchar, integer);
 DROP INDEX tombstones_merged;
 ALTER TABLE tombstones DROP COLUMN level CASCADE, DROP COLUMN erased_for CASCADE;

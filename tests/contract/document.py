@@ -51,6 +51,10 @@ class Operation:
         found: dict[str, Any] | None = content.get("application/json", {}).get("schema")
         return found
 
+    def answers_json(self) -> bool:
+        """Tell whether it answers a document, rather than a stream of lines."""
+        return "application/json" in self.said["responses"].get("200", {}).get("content", {})
+
     def answer(self, status: int) -> dict[str, Any]:
         """Return the schema of an answer with this status, ready to validate against."""
         schema = self.said["responses"][str(status)]["content"]["application/json"]["schema"]
@@ -74,8 +78,8 @@ def resolve(schema: dict[str, Any]) -> dict[str, Any]:
 
 OPERATIONS = list(operations())
 BY_ID = {str(o): o for o in OPERATIONS}
-LISTS = [o for o in OPERATIONS if o.method == "get" and "limit" in o.parameters("query")]
-"""Operations that answer pages."""
+LISTS = [o for o in OPERATIONS if o.method == "get" and {"limit", "sort"} <= o.parameters("query").keys()]
+"""Operations that answer pages of records."""
 
 DETAILS = [o for o in OPERATIONS if o.method == "get" and o.path.endswith(ID) and o.path.startswith("/v1/")]
 """Operations that answer one record."""

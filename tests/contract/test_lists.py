@@ -122,7 +122,7 @@ async def test_a_cursor_from_elsewhere_is_refused(api: Api, operation: Operation
         problem(answer, 400, "invalid-cursor")
     # A good one with another order, other filters, or of another list.
     problem(await api.public.get(operation.path, params={"cursor": cursor, "sort": "-id"}), 400, "invalid-cursor")
-    source = {"cursor": cursor, next(iter(own_filters(operation))): "something"}
+    source = {"cursor": cursor, next(f for f in own_filters(operation) if f != "exact"): "something"}
     problem(await api.public.get(operation.path, params=source), 400, "invalid-cursor")
     other = next(o for o in LISTS if o is not operation)
     problem(await api.public.get(other.path, params={"cursor": cursor}), 400, "invalid-cursor")

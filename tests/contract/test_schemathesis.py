@@ -1,5 +1,6 @@
 """Schemathesis over the whole document, all its checks, against the service as a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,12 +19,16 @@ def run(server: Server, *options: str, role: str) -> None:
     """Run all checks of Schemathesis on the server; whatever it finds is the failure's text."""
     editor = server.site.headers("editor")
     person = httpx.post(f"{server.url}/v1/persons", json=PUBLIC, headers=editor).json()["id"]
+    reader = editor if role == "editor" else {}
+    first, _, _ = httpx.get(f"{server.url}/v1/snapshot", headers=reader, timeout=60).text.partition("\n")
     environment = {
         **os.environ,
         "SCHEMATHESIS_HOOKS": "tests.contract.valid_inputs",
         "CHRONIKA_TEST_PERSON": person,
+        "CHRONIKA_TEST_CURSOR": json.loads(first)["cursor"],
         "PYTHONPATH": str(Path.cwd()),
     }
+    httpx.get(f"{server.url}/openapi.json", timeout=60).raise_for_status()  # made once, at the first request
     key = [f"--header=Authorization: {editor['Authorization']}"] if role == "editor" else []
     command = [sys.executable, "-m", "schemathesis.cli", f"--config-file={CONFIG}", "run"]
     command += [f"{server.url}/openapi.json", "--checks=all", "--generation-deterministic", "--warnings=off"]

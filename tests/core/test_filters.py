@@ -1,5 +1,6 @@
 """Filters: each field of each resource finds what it should and leaves out what it should; dates, trees and unions."""
 
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import httpx
@@ -9,8 +10,8 @@ from pydantic import BaseModel
 from app.cases.models import Tristate
 from app.cases.parts import ChargeFilter, SentenceFilter
 from app.cases.queries import CaseFilter
-from app.core.filters import Day, Keys, Where
-from app.events.queries import EventFilter
+from app.core.filters import MARKS, NOT_STATED, OF_STATUTE, Day, Filter, Keys, Where
+from app.events.queries import OF_PERSON, EventFilter
 from app.figures.queries import FigureFilter
 from app.organisations.queries import OrganisationFilter
 from app.persons.queries import PersonFilter
@@ -19,12 +20,13 @@ from app.sources.queries import SourceFilter
 from app.statuses.queries import StatusFilter
 from app.statutes.queries import StatuteFilter
 from tests.conftest import Api
-from tests.core.world import QUESTIONS, UNKNOWN, WORLD, own
+from tests.core.questions import QUESTIONS
+from tests.core.world import UNKNOWN, WORLD, own
 from tests.factories import make
 
 pytestmark = pytest.mark.anyio
 
-FILTERS: dict[str, type[BaseModel]] = {
+FILTERS: dict[str, type[Filter]] = {
     "places": PlaceFilter,
     "organisations": OrganisationFilter,
     "sources": SourceFilter,
@@ -44,10 +46,20 @@ def fields_of(model: type[BaseModel]) -> set[str]:
     return {i.alias or n for n, i in fields if any(isinstance(m, Where) for m in i.metadata)}
 
 
+def ways_of(model: type[Filter]) -> set[str]:
+    """Name what changes the meaning of filters: what is taken literally, asked for as not stated, or another date."""
+    wheres = model.wheres()
+    together = {*OF_STATUTE, *OF_PERSON, "unit", "fined_in"}
+    literal = {f"exact={n}" for n, where in wheres.items() if where.exact}
+    unsaid = {n for n, where in wheres.items() if where.absent or (where.sees_used and n in together)}
+    dates = get_args(model.model_fields["date_field"].annotation) if "date_field" in model.model_fields else ()
+    return literal | {f"{n}={NOT_STATED}" for n in unsaid} | {f"date_field={d}" for d in dates}
+
+
 async def make_world(api: Api) -> dict[str, str]:
     ids = {}
     for resource, label, fields in WORLD:
-        record = await make(api.editor, resource, **own(label), **fields)
+        record = await make(api.editor, resource, **{**own(label), **fields})
         ids[f"{resource}/{label}"] = record["id"]
     return ids
 
@@ -61,7 +73,13 @@ async def world(api: Api) -> dict[str, str]:
 @pytest.mark.parametrize("resource", FILTERS)
 def test_every_filter_is_tried(resource: str) -> None:
     tried = {field for query in QUESTIONS[resource] for field, _ in parse_qsl(query)}
-    assert tried == fields_of(FILTERS[resource])
+    assert tried - {"exact", *MARKS} == fields_of(FILTERS[resource])
+
+
+@pytest.mark.parametrize("resource", FILTERS)
+def test_every_way_to_ask_is_tried(resource: str) -> None:
+    tried = {f"{field}={value}" for query in QUESTIONS[resource] for field, value in parse_qsl(query)}
+    assert ways_of(FILTERS[resource]) <= tried
 
 
 @pytest.mark.parametrize("resource", FILTERS)

@@ -87,7 +87,9 @@ def shown_commands() -> dict[str, set[str]]:
         lines = [line for fence in fences for line in fence.splitlines()]
         lines += re.findall(r"`(chronika [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
         for line in lines:
-            called = re.search(r"(?:^|/)chronika((?: [a-z]+)+)|run --rm migrate((?: [a-z]+)+)", line.split(" #")[0])
+            called = re.search(
+                r"(?:^|/)chronika((?: [a-z][a-z-]*)+)|run --rm migrate((?: [a-z][a-z-]*)+)", line.split(" #")[0]
+            )
             if called:
                 words = (called[1] or called[2]).split()
                 rest = line[called.end() :]
@@ -207,6 +209,8 @@ def test_every_curl_is_tried() -> None:
 def test_every_curl_answers_as_shown(example: Example, documented: Server, tmp_path: Path) -> None:
     if shutil.which("curl") is None and not os.environ.get("CI"):
         pytest.skip("curl is not installed: apt-get install curl")
+    if "jq " in example.script and shutil.which("jq") is None and not os.environ.get("CI"):
+        pytest.skip("jq is not installed: apt-get install jq")
     assert "localhost:8000" in example.script, "every example runs against the demo"
     script = TOLD + example.script.replace("localhost:8000", documented.url.removeprefix("http://"))
     keys = {"KEY": documented.site.keys["editor"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

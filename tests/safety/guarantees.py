@@ -10,47 +10,22 @@ from typing import Any
 
 import asyncpg
 
-RECORDS = {
-    "places": "place", "organisations": "organisation", "sources": "source", "statutes": "statute", "persons": "person",
-    "cases": "case", "events": "event", "statuses": "status", "figures": "figure",
-}  # fmt: skip
-TIES = {
-    "participants": ("event_id", "events", ("person_id", "organisation_id")),
-    "event_statutes": ("event_id", "events", ("statute_id",)),
-    "case_judges": ("case_id", "cases", ("person_id",)),
-    "charges": ("case_id", "cases", ("person_id", "statute_id", "requalified_from_id")),
-    "sentences": ("case_id", "cases", ("person_id",)),
-}
-CEILING = {"chronika_public": 0, "chronika_partner": 1, "chronika_editor": 2, "chronika_guardian": 2}
-API = (*CEILING, "chronika_auth")
-KEPT = {"effective_level", "version", "version_partner", "version_public", "created_at", "updated_at"}
-EVERYBODY, WRITERS, GUARDIAN = set(CEILING), {"chronika_editor", "chronika_guardian"}, {"chronika_guardian"}
-
-# Table without levels → who may select all of it (tombstones: their own level), and what else may be done to it.
-READ_BY = {
-    "vocabularies": EVERYBODY, "vocabulary_terms": EVERYBODY, "rates": EVERYBODY, "alembic_version": EVERYBODY,
-    "tombstones": EVERYBODY, "changes": WRITERS, "idempotency_keys": WRITERS, "protected_reads": GUARDIAN,
-    "persons_private": GUARDIAN, "erasures": GUARDIAN, "keys": set(), "key_usage": set(),
-}  # fmt: skip
-SOME_COLUMNS = {
-    ("tombstones", "chronika_public"): {"id", "record_type", "merged_into"},
-    ("tombstones", "chronika_partner"): {"id", "record_type", "merged_into"},
-    ("persons_private", "chronika_guardian"): {"person_id"},
-}
-WRITTEN = {
-    ("idempotency_keys", "INSERT"): (WRITERS, None),
-    ("idempotency_keys", "UPDATE"): (WRITERS, {"location", "etag", "answer"}),
-    ("persons_private", "INSERT"): (GUARDIAN, None),
-    ("persons_private", "UPDATE"): (GUARDIAN, {"content"}),
-}
-DELETED = {"idempotency_keys": WRITERS, "persons_private": GUARDIAN}
-FUNCTIONS = {
-    "chronika_public": set[str](),
-    "chronika_partner": set[str](),
-    "chronika_editor": {"level_name", "changed_fields", "found_record", "found_key", "found_origin"},
-    "chronika_auth": {"key_lookup", "lease_requests"},
-}
-FUNCTIONS["chronika_guardian"] = {*FUNCTIONS["chronika_editor"], "read_protected", "erase_person"}
+from tests.safety.declared import (
+    API,
+    CEILING,
+    DELETED,
+    FUNCTIONS,
+    KEPT,
+    LEVELLED,
+    NAMED,
+    READ_BY,
+    RECORDS,
+    SOME_COLUMNS,
+    TIES,
+    WRITERS,
+    WRITTEN,
+    WRONG,
+)
 
 Connection = asyncpg.Connection
 Probe = Callable[[Connection, str], Awaitable[None]]
@@ -97,7 +72,7 @@ async def rows_are_seen_by_level(c: Connection, table: str) -> None:
             continue
         limit = f"effective_level <= {CEILING.get(role, 2)}" if levelled else "true"
         if table == "changes" and role != "chronika_owner":
-            limit = "closed"
+            limit = "closed" if role in WRITERS else f"had_{role.removeprefix('chronika_')} IS NOT NULL"
         expected = await c.fetchval(f"SELECT count(*) FROM {table} WHERE {limit}")
         assert expected, f"no row of {table} to look for"
         async with undone(c):
@@ -128,7 +103,7 @@ async def grants_are_as_declared(c: Connection, table: str) -> None:
     for role in CEILING:
         version = f"version_{role.removeprefix('chronika_')}"
         if levelled and role not in WRITERS:
-            wanted |= {(role, "SELECT", n) for n in columns if n not in KEPT or n == version}
+            wanted |= {(role, "SELECT", n) for n in columns if n not in {*KEPT, "folded"} or n == version}
         elif levelled:
             wanted |= {(role, "SELECT", n) for n in columns}
             wanted |= {
@@ -179,7 +154,7 @@ async def _references(c: Connection, table: str) -> list[Any]:
 
 async def levels_spread(c: Connection, table: str) -> None:
     """A row is as hidden as what it names: when that is hidden, and when the row itself is written again."""
-    for name, parent in await _references(c, table) if table != "persons_private" else []:
+    for name, parent in await _references(c, table) if table in LEVELLED else []:
         either = {"person_id": ", organisation_id = NULL", "organisation_id": ", person_id = NULL"}
         other = either.get(name, "") if table in {"statuses", "participants"} else ""
         pair: Any = await c.fetchrow(
@@ -211,7 +186,7 @@ async def hiding_spreads_from(c: Connection, table: str) -> None:
     found = await c.fetch(
         "SELECT c.conrelid::regclass::text AS child FROM pg_constraint c WHERE c.confrelid = $1::regclass", table
     )
-    for child in {r["child"] for r in found} - {"persons_private", table}:
+    for child in {r["child"] for r in found if "_keys" not in r["child"]} - {"persons_private", table}:
         await levels_spread(c, child)
     if table in RECORDS:
         record = await c.fetchval(f"SELECT id FROM {table} WHERE effective_level = 0 LIMIT 1")
@@ -300,25 +275,6 @@ async def records_come_and_go(c: Connection, table: str) -> None:
         await _refused(c, "CH001", f"UPDATE {table} SET parent_id = id")
 
 
-WRONG = {
-    "participants": ["person_id = NULL, organisation_id = NULL, count = NULL, label = NULL", "count = 0"],
-    "cases": ["count = 0"],
-    "charges": ["count = 0"],
-    "sentences": ["count = 0"],
-    "sentence_components": ["amount = 1, unit = NULL"],
-    "statuses": ["person_id = NULL, organisation_id = NULL"],
-    "citations": [", ".join(f"{x}_id = NULL" for x in ("person", "case", "statute", "event", "organisation", "place",
-                                                       "status", "cited_by", "figure"))],
-    "rates": ["amount = 0"],
-    "keys": ["role = 'owner'", "digest = 'short'"],
-    "changes": ["op = 'merge'"],
-    "tombstones": ["level = 3", "level = -1", "erased_for = 'a name'"],
-    "erasures": ["reason = 'a name'"],
-    "key_usage": ["taken = -1"],
-}  # fmt: skip
-"""Table → assignments that a check refuses, besides levels, grounds and dates, which are alike everywhere."""
-
-
 async def wrong_values_are_refused(c: Connection, table: str) -> None:
     """Levels, grounds, the order of a date's bounds, and whatever else a check promises."""
     columns = await _columns(c, table)
@@ -388,6 +344,43 @@ async def unfit_persons_stay_hidden(c: Connection, table: str) -> None:
         await _refused(c, "CH422", own, person)
 
 
+async def names_are_found_at_their_level(c: Connection, table: str) -> None:
+    """A name's key is in the partition of the name's level, whenever names come, change, are hidden or go."""
+    kind = table.removesuffix("_names")
+    if kind not in NAMED or table == kind:
+        return
+    record = await c.fetchval(f"SELECT id FROM {NAMED[kind]} WHERE effective_level = 0 ORDER BY id LIMIT 1")
+    found = f"SELECT array_agg(level) FROM {kind}_keys WHERE record_id = $1 AND folded = $2"
+    async with undone(c):
+        name = await c.fetchval(
+            f"INSERT INTO {table} (text, kind, level, {kind}_id, folded) VALUES ('x', 'other', 0, $1, 'probed') "
+            "RETURNING id",
+            record,
+        )
+        assert await c.fetchval(found, record, "probed") == [0]
+        for level in (2, 1):
+            await c.execute(f"UPDATE {table} SET level = $1 WHERE id = $2", level, name)
+            assert await c.fetchval(found, record, "probed") == [level]
+        await c.execute(f"UPDATE {table} SET folded = 'changed' WHERE id = $1", name)
+        assert await c.fetchval(found, record, "probed") is None
+        await c.execute(f"DELETE FROM {table} WHERE id = $1", name)
+        assert await c.fetchval(found, record, "changed") is None
+
+
+async def merges_are_forgotten(c: Connection, table: str) -> None:
+    """What a merge keeps for its undoing goes with the person who stayed, and with the erasure of the one who went."""
+    done = {
+        "persons": "DELETE FROM persons WHERE id = (SELECT into_id FROM merges)",
+        "tombstones": "UPDATE tombstones SET origin_id = 'erased' WHERE id = (SELECT old_id FROM merges)",
+    }
+    if table in done:
+        async with undone(c):
+            assert await c.fetchval("SELECT count(*) FROM merges") == 1
+            await c.execute(done[table])
+            assert await c.fetchval("SELECT count(*) FROM merges") == 0
+            assert await c.fetchval("SELECT count(*) FROM merges_private") == 0
+
+
 PROBES: tuple[Probe, ...] = (
     grants_are_as_declared,
     rows_are_seen_by_level,
@@ -400,5 +393,7 @@ PROBES: tuple[Probe, ...] = (
     unfit_persons_stay_hidden,
     writers_write,
     hiding_spreads_from,
+    names_are_found_at_their_level,
+    merges_are_forgotten,
     functions_are_as_declared,
 )

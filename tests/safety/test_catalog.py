@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 
-API = ("chronika_public", "chronika_partner", "chronika_editor", "chronika_guardian", "chronika_auth")
+API = ("chronika_public", "chronika_partner", "chronika_editor", "chronika_guardian", "chronika_auth", "chronika_feed")
 READERS = API[:2]
 
 FOR_ALL = {
@@ -13,8 +13,23 @@ FOR_ALL = {
     "vocabulary_terms": "code lists, the same for every caller",
     "rates": "conversion rates, the same for every caller",
     "alembic_version": "the revision, which /readyz compares",
+    "feed": "which feed this is, which every cursor names",
+    "name_fold": "which version of the fold the names were folded with",
 }
 """Tables whose rows every reader may see, and why."""
+
+NAME_KEYS = {
+    f"{kind}_keys{part}": login
+    for kind in ("person", "organisation", "place")
+    for part, login in {
+        "": {"chronika_editor", "chronika_guardian"},
+        "_shown": {"chronika_partner"},
+        "_public": {"chronika_public"},
+        "_partner": set[str](),
+        "_restricted": set[str](),
+    }.items()
+}
+"""The keys of names have no row-level security, under which their indexes would lie idle: partition → who reads it."""
 
 OURS = "c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
 NOT_OF_AN_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = {}.oid AND d.deptype = 'e')"
@@ -26,11 +41,25 @@ async def _none(owner: asyncpg.Connection, sql: str, *arguments: object) -> None
 
 
 async def test_row_level_security_is_enabled_and_forced_on_every_table(owner: asyncpg.Connection) -> None:
-    await _none(
-        owner,
+    found = await owner.fetch(
         f"SELECT c.oid::regclass::text FROM pg_class c WHERE {OURS} AND c.relkind IN ('r', 'p') "
         "AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
     )
+    assert {r[0] for r in found} == set(NAME_KEYS)
+
+
+async def test_the_keys_of_names_are_granted_whole_and_by_partition(owner: asyncpg.Connection) -> None:
+    """Each login reads the one table that holds its levels, and no partition holds another level than its own."""
+    levels = {"_public": {0}, "_partner": {1}, "_shown": {0, 1}, "_restricted": {2}, "": {0, 1, 2}}
+    for table, logins in NAME_KEYS.items():
+        found = await owner.fetch(
+            "SELECT r FROM unnest($1::text[]) r WHERE has_any_column_privilege(r, $2, 'SELECT')", API, table
+        )
+        assert {r[0] for r in found} == logins, table
+        bound = await owner.fetchval("SELECT pg_get_partition_constraintdef($1::regclass)", table)
+        for level in (0, 1, 2):
+            holds = bound is None or await owner.fetchval(f"SELECT {bound} FROM (SELECT {level}::smallint AS level) x")
+            assert holds == (level in levels["_" + table.rpartition("_")[2] if not table.endswith("_keys") else ""])
 
 
 async def test_every_policy_is_for_a_named_role_and_no_reader_sees_all_rows(owner: asyncpg.Connection) -> None:
@@ -49,7 +78,13 @@ async def test_policies_are_constant_comparisons(owner: asyncpg.Connection) -> N
         "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy "
             "UNION SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy"
     )}  # fmt: skip
-    allowed = {None, "true", "closed", *(f"(effective_level {op})" for op in ("= 0", "<= 1", "<= 2"))}
+    allowed = {
+        None,
+        "true",
+        "closed",
+        *(f"(had_{who} IS NOT NULL)" for who in ("public", "partner")),
+        *(f"(effective_level {op})" for op in ("= 0", "<= 1", "<= 2")),
+    }
     assert found <= allowed
 
 
@@ -113,9 +148,18 @@ async def test_functions_are_closed_and_their_search_path_is_fixed(owner: asyncp
     )
 
 
+_EVERYBODY = {"judged_not_same", "known_documents"}
+"""The one answers yes or no of two ids that its caller knows, the other looks at who connected and shows no more."""
+
+_EDITORS = {*_EVERYBODY, "merge_persons", "unmerge_persons", "unconfirmed_withdrawals", "forget_withdrawn"}
+
 DEFINERS = {
+    "chronika_public": _EVERYBODY,
+    "chronika_partner": _EVERYBODY,
+    "chronika_editor": _EDITORS,
+    "chronika_guardian": {*_EDITORS, "read_protected", "erase_person"},
     "chronika_auth": {"key_lookup", "lease_requests"},
-    "chronika_guardian": {"read_protected", "erase_person"},
+    "chronika_feed": {"number_changes", "feed_lag", "confirm_feed"},
 }
 """Functions that do more than their caller may, and who may call them. Triggers need no such right."""
 
@@ -162,7 +206,17 @@ async def test_history_and_audit_are_append_only(owner: asyncpg.Connection) -> N
         "SELECT t, r FROM unnest($1::text[]) t CROSS JOIN unnest($2::text[]) r "
         "WHERE has_table_privilege(r, t, 'DELETE, TRUNCATE') "
         "OR has_any_column_privilege(r, t, 'UPDATE')",
-        ["changes", "protected_reads", "erasures", "tombstones", "keys", "key_usage"],
+        [
+            "changes",
+            "protected_reads",
+            "erasures",
+            "tombstones",
+            "keys",
+            "key_usage",
+            "merges",
+            "merges_private",
+            "feed",
+        ],
         API,
     )
 
@@ -173,7 +227,9 @@ async def test_every_reference_to_a_record_spreads_its_level(owner: asyncpg.Conn
         "SELECT c.conrelid::regclass::text AS child, a.attname::text AS name, c.confrelid::regclass::text AS parent "
         "FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] "
         "JOIN pg_attribute e ON e.attrelid = c.confrelid AND e.attname = 'effective_level' "
-        "WHERE c.contype = 'f' AND c.conrelid <> 'persons_private'::regclass"
+        "WHERE c.contype = 'f' AND c.conrelid <> 'persons_private'::regclass "
+        "AND c.conrelid::regclass::text <> ALL ($1)",
+        list(NAME_KEYS),  # which are made anew from the names, as `names_are_found_at_their_level` probes
     )
     rows = await owner.fetch("SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
     sources = {r[0]: r[1] for r in rows}

@@ -1,6 +1,7 @@
 """Erasing a person: afterwards no table, version, kept answer or log holds a word of them, and none comes back."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -122,6 +123,55 @@ async def test_an_erased_person_is_gone_and_never_comes_back(api: Api, owner: as
     assert [(await c.get(f"/v1/persons/{hidden}")).status_code for c in (api.public, api.editor)] == [404, 410]
     nobody = "00000000-0000-4000-8000-000000000000"
     assert (await api.guardian.post(f"/v1/persons/{nobody}/erase", json={"reason": "error"})).status_code == 404
+
+
+async def test_nothing_is_left_of_who_was_merged_judged_pulled_and_written_in_bulk(
+    api: Api, owner: asyncpg.Connection
+) -> None:
+    """Merged persons are one: erasing the id that is no longer used erases what became of both."""
+    row = {"type": "person", "origin_id": f"bulk/{WORD}", "data": {**PUBLIC, "names": [{"text": f"{WORD} Example"}]}}
+    bulk = await api.editor.post("/v1/bulk", json=[row], headers={"Idempotency-Key": "bulk"})
+    old = bulk.json()["results"][0]["id"]
+    new, other, third = [(await make(api.editor, "persons"))["id"] for _ in range(3)]
+    for person in (old, other):
+        tie = {"person": person, "role": "victim", "label": f"{WORD}, journalist"}
+        await make(api.editor, "events", participants=[tie])
+        await make(api.editor, "statuses", person=person, note=f"{WORD} is held")
+    await api.guardian.put(f"/v1/persons/{old}/protected", json={"health": [f"{WORD} is ill"]})
+    # A third person's protected part names the first, and is kept by a merge of its own.
+    relatives = [{"person": old, "relation": f"brother of {WORD}"}, {"name": "Somebody Else", "relation": "aunt"}]
+    await api.guardian.put(f"/v1/persons/{third}/protected", json={"relatives": relatives})
+    fourth = (await make(api.editor, "persons"))["id"]
+    await owner.execute("INSERT INTO pulled VALUES ('peer', gen_random_uuid(), 'person', $1, 1)", old)
+    assert (await api.editor.put(f"/v1/persons/{old}/not-same/{third}")).status_code == 204
+    for gone, into in ((old, new), (new, other), (third, fourth)):
+        url = f"/v1/persons/{gone}/merge"
+        merged = await api.editor.post(url, json={"into": into}, headers={"If-Match": "*", "Idempotency-Key": gone})
+        assert merged.status_code == 200, merged.text
+    before = await everything(owner)
+    tables = ("merges", "merges_private", "not_same", "pulled", "person_keys_public")
+    assert all(f"{table}: " in before for table in tables)
+    assert (await api.guardian.post(f"/v1/persons/{old}/erase", json={"reason": "request"})).status_code == 200
+    after = await everything(owner)
+    assert WORD.lower() not in after.lower()
+    for person in (old, new, other):
+        holding = {line.partition(":")[0] for line in after.splitlines() if person in line}
+        assert holding <= {"tombstones", "changes", "erasures", "protected_reads"}, holding
+        assert await owner.fetchval("SELECT count(*) FROM changes WHERE data::text LIKE $1", f"%{person}%") == 0
+        for client in (api.public, api.editor):
+            answer = await client.get(f"/v1/persons/{person}", follow_redirects=True)
+            assert (answer.status_code, answer.url.path.rpartition("/")[2]) == (410, other)
+    assert "Somebody Else" in after
+    assert {str(r[0]) for r in await owner.fetch("SELECT person_id FROM erasures")} == {old, new, other}
+    assert (await api.editor.delete(f"/v1/persons/{old}/merge")).status_code == 404
+    # What its peer withdraws may come back under its id; who was erased may not, by no other way either.
+    await owner.execute("INSERT INTO pulled VALUES ('peer', gen_random_uuid(), 'person', $1, 1)", other)
+    await owner.execute("SELECT forget_withdrawn($1)", UUID(other))
+    assert await owner.fetchval("SELECT erased_for FROM tombstones WHERE id = $1", other) == "request"
+    assert WORD not in (await api.guardian.get("/v1/snapshot")).text
+    assert (await api.guardian.get("/v1/persons", params={"q": WORD})).json()["items"] == []
+    again = await api.editor.post("/v1/bulk", json=[row])
+    assert [r["status"] for r in again.json()["results"]] == [410]
 
 
 async def test_a_deleted_and_a_merged_person_can_be_erased_too(api: Api, owner: asyncpg.Connection) -> None:

@@ -3,6 +3,7 @@
 All of them: `python -m pytest -m full tests/safety/test_mutation.py`. By default a part that changes with the day.
 """
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -12,7 +13,8 @@ from anyio import to_thread
 
 from tests.conftest import Site, _serve, make_site
 from tests.factories import make
-from tests.safety.guarantees import API, PROBES, undone
+from tests.safety.declared import API
+from tests.safety.guarantees import PROBES, undone
 from tests.safety.world import change, visible
 
 pytestmark = pytest.mark.anyio
@@ -63,18 +65,29 @@ async def probed(server_url: str) -> AsyncIterator[asyncpg.Connection]:
         await api.guardian.put(url, json={"health": ["unwell"]})
         await api.guardian.get(url)
     await api.editor.post("/v1/persons", json={"summary": "x"}, headers={"Idempotency-Key": "k"})
+    old, new, other = [(await make(api.editor, "persons", level="restricted"))["id"] for _ in range(3)]
+    await api.guardian.put(f"/v1/persons/{old}/protected", json={"health": ["unwell"]})
+    assert (await api.editor.put(f"/v1/persons/{old}/not-same/{other}")).status_code == 204
+    merged = await api.editor.post(f"/v1/persons/{old}/merge", json={"into": new}, headers={"If-Match": "*"})
+    assert merged.status_code == 200, merged.text
+    start = (await api.partner.get("/v1/snapshot")).text.splitlines()[0]
+    confirmed = await api.partner.post("/v1/changes/ack", json={"cursor": json.loads(start)["cursor"]})
+    assert confirmed.status_code == 204, confirmed.text
     erased = (await make(api.editor, "persons"))["id"]
     await api.guardian.post(f"/v1/persons/{erased}/erase", json={"reason": "error"})
     await anext(serving, None)
     connection = await asyncpg.connect(site.url)
     await connection.execute("INSERT INTO key_usage SELECT id, now(), 1 FROM keys LIMIT 1")
+    await connection.execute("INSERT INTO pulls VALUES ('peer', 'all', 'cursor')")
+    await connection.execute("INSERT INTO pulled VALUES ('peer', gen_random_uuid(), 'person', gen_random_uuid(), 1)")
     yield connection
     await connection.close()
 
 
 async def _tables(connection: asyncpg.Connection) -> list[str]:
     rows = await connection.fetch(
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+        "ORDER BY 1"
     )
     return [r[0] for r in rows]
 

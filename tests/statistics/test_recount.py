@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from app.core.edtf import DateIn
 from app.statistics.measures import MEASURES
 from app.statistics.questions import MOST_DIMENSIONS
 from tests.conftest import EMPTIED, Api
@@ -28,6 +29,17 @@ DATES = st.one_of(
     ),
     st.dates(date(1998, 11, 1), date(1999, 6, 30)).map(str),
 )
+
+
+def the_right_way_round(dates: tuple[str | None, str | None]) -> tuple[str | None, str | None]:
+    """Swap two dates of which the second surely lies before the first; the registry refuses them so."""
+    first, last = (DateIn(edtf=d) if d else None for d in dates)
+    if first and last and first.earliest and last.latest and last.latest < first.earliest:
+        return dates[1], dates[0]
+    return dates
+
+
+COURSES = st.tuples(DATES, DATES).map(the_right_way_round)
 PEOPLE = st.integers(0, 4)
 COUNT = st.one_of(st.none(), st.integers(1, 9))
 
@@ -98,13 +110,14 @@ def cases(draw: st.DrawFn) -> list[dict[str, Any]]:
             }
             for _ in range(draw(st.integers(0, 3)))
         ]
+        opened, decided = draw(COURSES)
         found.append(
             {
                 "kind": draw(st.sampled_from(["criminal", "administrative"])),
                 "count": draw(COUNT),
                 "stage": draw(st.sampled_from([None, "verdict", "appeal"])),
-                "opened": draw(DATES),
-                "decided": draw(DATES),
+                "opened": opened,
+                "decided": decided,
                 "court": draw(st.sampled_from([None, 0, 1])),
                 "judges": draw(st.lists(PEOPLE, max_size=2, unique=True)),
                 "charges": charges,
