@@ -23,6 +23,11 @@ from app.main import create_app
 from app.sample.load import load
 
 SECRET = "a secret for tests, of 32 characters or more"
+# Public test data whose licences keep it out of this repository; what needs it is skipped where it is not at hand.
+DATA = Path(__file__).parents[2] / "shared" / "data"
+if DATA.is_dir():
+    os.environ.setdefault("CHRONIKA_TEST_DATA", str(DATA))
+
 ROLES = {"partner": "partner", "other_partner": "partner", "editor": "editor", "guardian": "guardian"}
 
 EMPTIED = (

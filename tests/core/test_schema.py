@@ -125,7 +125,8 @@ def test_down_to_nothing_and_up_again_with_records_in_it(server_url: str) -> Non
     assert [r[0] for r in ask(site.url, left)] == ["alembic_version"]
     functions = (
         "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'public'::regnamespace "
-        "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"  # an extension may be others'
+        # An extension stays: others may use it.
+        "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
     )
     assert ask(site.url, functions) == [(0,)]
     assert not asyncio.run(schema.is_at_head(site.url, KEY))
