@@ -76,12 +76,12 @@ async def test_an_answer_that_breaks_off_leaves_no_message(caplog: pytest.LogCap
 async def test_a_lock_that_is_held_too_long_is_a_503(api: Api, owner: asyncpg.Connection) -> None:
     place = (await make(api.editor, "places"))["id"]
     await owner.execute("ALTER ROLE chronika_editor SET lock_timeout = '100ms'")
-    await api.app.state.database.pool("editor").expire_connections()
+    await (await api.app.state.database.pool("editor")).expire_connections()
     try:
         async with owner.transaction():
             await owner.execute("SELECT 1 FROM places WHERE id = $1 FOR UPDATE", place)
             answer = await api.editor.delete(f"/v1/places/{place}", headers={"If-Match": "*"})
     finally:
         await owner.execute("ALTER ROLE chronika_editor SET lock_timeout = '5s'")
-        await api.app.state.database.pool("editor").expire_connections()
+        await (await api.app.state.database.pool("editor")).expire_connections()
     assert answer.status_code == 503
