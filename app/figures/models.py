@@ -32,6 +32,7 @@ class FigureFields(SQLModel):
         description="Filters of the count, named as in /v1/statistics.",
         sa_type=JSONB,
         nullable=False,
+        schema_extra={"json_schema_extra": {"additionalProperties": False}},  # no other names than those of the pattern
     )
     at: CalendarDate | None = Field(default=None, description="Day of a stock.")
     start: CalendarDate | None = Field(default=None, alias="from", description="First day, month or year of a flow.")

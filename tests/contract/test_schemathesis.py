@@ -43,6 +43,11 @@ def test_a_few_examples_of_everything_that_is_recorded(server: Server) -> None:
 
 
 @pytest.mark.full
+def test_a_few_examples_of_everything_else_with_a_key(server: Server) -> None:
+    run(server, "--phases=examples,fuzzing", "--max-examples=2", "--exclude-method=POST", role="editor")
+
+
+@pytest.mark.full
 def test_every_border_of_the_canonical_resource(server: Server) -> None:
     run(
         server,
