@@ -35,14 +35,9 @@ class StatusIn(StatusFields, RecordIn):
     declared_by: Annotated[Ref | None, To("organisations"), Field(description="Who declared it.")] = None
 
     @model_validator(mode="after")
-    def _one_subject_and_order(self) -> "StatusIn":
+    def _one_subject(self) -> "StatusIn":
         if (self.person is None) == (self.organisation is None):
             msg = "a status belongs to either a person or an organisation"
-            raise ValueError(msg)
-        first = self.start.earliest if self.start else None
-        last = self.end.latest if self.end else None
-        if first is not None and last is not None and last < first:
-            msg = "a status ends before it starts"
             raise ValueError(msg)
         return self
 
