@@ -2,7 +2,7 @@
 
 The first quarter of 2024 is made whole: its detentions, trials, fines, arrests, lists and prisoners are as many as were
 published. With enough persons to hold them, so are the convictions since 2020. What is left of the numbers asked for is
-spread over 2020 to 2025, and a tenth of that is not public.
+spread over 2020 to 2025, and a tenth of that is not public; three statuses come on two persons.
 """
 
 import random
@@ -301,6 +301,26 @@ def _rest(seed: int, people: list[UUID], places: list[UUID], number: int) -> Ite
         yield {"events": events, "participants": participants}
 
 
+def _periods(seed: int, people: list[UUID]) -> Iterator[Batch]:
+    """Give everybody a time in which they were wanted, and half of them one in which they could not travel."""
+    chance = random.Random(f"periods {seed}")  # noqa: S311 -- of its own: else ids come twice
+    first = date(2020, 8, 1)
+    days = [first + timedelta(days=n) for n in range(3000)]
+    subjects = [("wanted", p) for p in people] + [("travel_ban", p) for p in people[::2]]
+    for begun in range(0, len(subjects), AT_ONCE):
+        rows = []
+        for n, (kind, person) in enumerate(subjects[begun : begun + AT_ONCE], begun + 1):
+            own = _own(UUID(int=chance.getrandbits(128), version=4), f"status/more/{n}", 0)
+            start = chance.randrange(1900)
+            row = {**own, "kind": kind, "person_id": person, "start": str(days[start])}
+            row |= {"start_earliest": days[start], "start_latest": days[start]}
+            if n % 5:
+                end = days[start + chance.randrange(20, 900)]
+                row |= {"end": str(end), "end_earliest": end, "end_latest": end}
+            rows.append(row)
+        yield {"statuses": rows}
+
+
 def _days(first: date, after: date) -> list[Row]:
     """Return the columns of every day in [first, after)."""
     days = (first + timedelta(days=n) for n in range((after - first).days))
@@ -335,3 +355,4 @@ def _make(persons: int, events: int, seed: int) -> Iterator[Batch]:
         _convicted(made, women, men, criminal)
     yield made.rows
     yield from _rest(seed, people.ids, places, events - LEAST_EVENTS)
+    yield from _periods(seed, people.ids)
