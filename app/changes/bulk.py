@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import asyncpg
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.changes.actions import NO_STORE
 from app.changes.bodies import read_rows
+from app.changes.intake import Intake
 from app.changes.models import RESOURCES, Type
 from app.core.access import Writer
 from app.core.batches import Item, store
-from app.core.database import Transaction
-from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge
+from app.core.database import Transaction, problem_of
+from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge, Unauthorised
 from app.core.http import field_problems, parse_json
+from app.core.records import Audience
 from app.core.text import Line
 
 MAX_ROWS = 10_000
@@ -74,7 +77,9 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     """Write the rows of the body as they arrive, batch by batch, in one transaction; say what was committed."""
     transaction = writer.transaction
     results: list[BulkResult] = []
-    origin = writer.caller.key.origin if writer.caller.key else request.app.state.settings.origin
+    caller = writer.caller
+    intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
+    origin = caller.key.origin if caller.key else request.app.state.settings.origin
     async for batch in _batches(read_rows(request), BATCH):
         if not results:
             # The body may come slowly; a minute between two batches is enough for any that does come.
@@ -82,14 +87,18 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
         if len(results) + len(batch) > MAX_ROWS:
             detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
             raise TooLarge(detail)
-        results += await _write(len(results), [_read(text, origin) for text in batch], transaction)
+        rows = [_read(text, origin) for text in batch]
+        if intake is not None:
+            results += [await _take(n, row, transaction, intake) for n, row in enumerate(rows, len(results))]
+        else:
+            results += await _write(len(results), rows, transaction)
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
         for result in results:
             if result.result == "created":
                 result.id = result.version = None
-    writer.caller.request.state.transaction = None
+    caller.request.state.transaction = None
     await transaction.end(commit=kept)
     committed = sum(r.result in {"created", "updated"} for r in results) if kept else 0
     body = '{"committed":' + str(committed) + ',"results":[' + ",".join(r.model_dump_json() for r in results) + "]}"
@@ -109,9 +118,38 @@ async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[
 
 async def _write(start: int, rows: list[Item | Problem], transaction: Transaction) -> list[BulkResult]:
     """Store rows in their order and say what became of each."""
+    done: dict[Item, Problem | None] = {}
     for some in _without_repeats([r for r in rows if isinstance(r, Item)]):
-        await store(transaction, [[item] for item in some])
-    return [_result(n, row) for n, row in enumerate(rows, start)]
+        done |= zip(some, await store(transaction, [[item] for item in some]), strict=True)
+    results = []
+    for n, row in enumerate(rows, start):
+        if isinstance(row, Problem):
+            results.append(_refused(n, row, ""))
+        elif (problem := done[row]) is not None:
+            results.append(_refused(n, problem, "/data"))
+        else:
+            assert row.result is not None  # noqa: S101 -- it was stored
+            results.append(_stored(n, row.result, row.id, row.version))
+    return results
+
+
+async def _take(index: int, row: Item | Problem, transaction: Transaction, intake: Intake) -> BulkResult:
+    """Take in one row of a partner's and say what became of it; what is no fault of the row is raised."""
+    if isinstance(row, Problem):
+        return _refused(index, row, "")
+    try:
+        async with transaction.savepoint():
+            taken = await intake.take(row.resource.type, row.given, row.base)
+    except Unauthorised:
+        raise
+    except Problem as problem:
+        return _refused(index, problem, "")
+    except asyncpg.PostgresError as error:
+        known = problem_of(error)
+        if known is None or not isinstance(known, (Conflict, Gone, Invalid)):
+            raise
+        return _refused(index, known, "")
+    return _stored(index, taken.result, taken.id, taken.version)
 
 
 def _without_repeats(items: list[Item]) -> Iterator[list[Item]]:
@@ -127,14 +165,13 @@ def _without_repeats(items: list[Item]) -> Iterator[list[Item]]:
     yield some
 
 
-def _result(index: int, row: Item | Problem) -> BulkResult:
-    problem = row if isinstance(row, Problem) else row.problem
-    if isinstance(row, Item) and problem is None:
-        assert row.result is not None  # noqa: S101 -- it was stored
-        status = 201 if row.result == "created" else 200
-        return BulkResult(index=index, id=row.id, status=status, result=row.result, version=row.version, errors=[])
-    assert problem is not None  # noqa: S101 -- one or the other
-    under = "/data" if isinstance(row, Item) else ""
+def _stored(index: int, result: Any, record: UUID | None, version: int | None) -> BulkResult:
+    status = 201 if result == "created" else 200
+    return BulkResult(index=index, id=record, status=status, result=result, version=version, errors=[])
+
+
+def _refused(index: int, problem: Problem, under: str) -> BulkResult:
+    """Say what is wrong; its pointers are into the row, or into what is `under` there."""
     wrong = [p.model_copy(update={"pointer": under + p.pointer}) for p in problem.errors] or [
         FieldProblem(pointer="", code=problem.slug, detail=problem.detail or problem.title)
     ]

@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from app.core import crud
 from app.core.database import Transaction, problem_of
-from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, Unavailable
+from app.core.errors import ChangedMeanwhile, Conflict, Gone, Invalid, Problem, Unavailable
 from app.core.records import Part, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.schema import RESOURCES as ORDER
@@ -54,12 +54,12 @@ class Item:
     leave: bool = False
     result: Literal["created", "updated", "unchanged"] | None = None
     version: int | None = None
-    """The version that it now has; with a problem, the version that it has nevertheless."""
     missing: list[tuple[str, str, Ref]] = field(default_factory=list)
     """References to nothing: pointer, table, reference."""
     unknown: list[tuple[str, str, str]] = field(default_factory=list)
     """Codes that are none: pointer, vocabulary, code."""
-    problem: Problem | None = None
+    barred: Problem | None = None
+    """Why it cannot be written at all: it was deleted, or is at another version."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -80,6 +80,14 @@ class Item:
         forms += [Ref(key=self.key)] if self.key is not None else []
         return [(table, form) for form in forms]
 
+    def wrong(self) -> Problem | None:
+        """Say what keeps it from being stored, as far as that is known before it is tried."""
+        wrong = [crud.missing_reference(pointer, table) for pointer, table, _ in self.missing]
+        wrong += [crud.missing_code(pointer, vocabulary) for pointer, vocabulary, _ in self.unknown]
+        if self.barred is None and wrong:
+            return Invalid("See `errors` for each part that is wrong.", errors=wrong)
+        return self.barred
+
 
 Unit = Sequence[Item]
 """Records that are stored together or not at all."""
@@ -92,57 +100,110 @@ async def store(
     by_key: bool = False,
     forward: bool = False,
     known: Known | None = None,
-) -> None:
-    """Store units, each whole or not at all, and note in each item what became of it; no identity may come twice.
+) -> list[Problem | None]:
+    """Store units, each whole or not at all; return what is wrong with each, and note in the items what became of them.
 
-    A record may name those of earlier units, with `forward` those of any unit; `known` are references that the caller
-    has looked up. With `by_key`, a record that another origin made under the same natural key is taken for this one,
-    and left to that origin. Raises what is no fault of a record: a deadlock, a database that is away.
+    Units may share an item, but no identity may stand in two items. A record may name those of earlier units, with
+    `forward` those of any unit; `known` are references that the caller has looked up. With `by_key`, a record that
+    another origin made under the same natural key is taken for this one, and left to that origin. Raises what is no
+    fault of a record: a deadlock, a database that is away.
     """
-    if not units:
-        return
-    try:
+    for unit in units:
+        for item in unit:
+            item.result = None
+    storing = _Storing(transaction, units, by_key, forward, known or {}, [None] * len(units))
+    if units:
+        await storing.store(range(len(units)))
+    return storing.problems
+
+
+@dataclass
+class _Storing:
+    """One call of `store`: what it was given, and the problems found so far."""
+
+    transaction: Transaction
+    units: Sequence[Unit]
+    by_key: bool
+    forward: bool
+    known: Known
+    problems: list[Problem | None]
+
+    async def store(self, chosen: range) -> None:
+        """Store some of the units; where the database refuses them, each half by itself."""
+        try:
+            await self._undisturbed(chosen)
+        except asyncpg.PostgresError as error:
+            problem = problem_of(error)
+            if not isinstance(problem, (Conflict, Gone, Invalid)):
+                raise
+            if len(chosen) == 1:
+                self.problems[chosen[0]] = problem
+                return
+            middle = len(chosen) // 2
+            await self.store(chosen[:middle])
+            await self.store(chosen[middle:])
+
+    async def _undisturbed(self, chosen: range) -> None:
+        """Store units in a savepoint, anew where somebody else changed one of the records meanwhile."""
+        items = list(dict.fromkeys(i for n in chosen for i in self.units[n]))
+        before = {i: i.result for i in items}
+        done = False
         for left in range(TRIES - 1, -1, -1):
             try:
-                async with transaction.savepoint():
-                    await _store(transaction, units, by_key=by_key, forward=forward, known=known or {})
+                async with self.transaction.savepoint():
+                    await self._once(chosen, items)
+                done = True
             except _MovedError:
                 if not left:
                     raise Unavailable(BUSY) from None
             else:
                 return
-    except asyncpg.PostgresError as error:
-        problem = problem_of(error)
-        if not isinstance(problem, (Conflict, Gone, Invalid)):
-            raise
-        if len(units) == 1:
-            for item in units[0]:
-                item.problem, item.result = problem, None
-            return
-        middle = len(units) // 2
-        for half in (units[:middle], units[middle:]):
-            await store(transaction, half, by_key=by_key, forward=forward, known=known)
+            finally:  # what another unit has made of a shared item stays said
+                for item in items:
+                    if not done or before[item] in {"created", "updated"}:
+                        item.result = before[item]
 
+    async def _once(self, chosen: range, items: list[Item]) -> None:
+        transaction = self.transaction
+        await _identify(transaction, items, by_key=self.by_key)
+        await _check_codes(transaction, items)
+        sound, refs = await self._resolve(chosen)
+        alive = list(dict.fromkeys(i for n in sound for i in self.units[n]))
+        rows = {i: crud.rows_of(i.resource, _id(i), i.given, refs) for i in alive if not i.leave}
+        for item in alive:
+            item.result = "unchanged" if item.kept else "created"
+        await _insert(transaction, {i: r for i, r in rows.items() if not i.kept})
+        changed: list[Item] = []
+        for name in ORDER:
+            some = {i: r for i, r in rows.items() if i.kept and i.resource.name == name}
+            if some:
+                changed += await _update(transaction, next(iter(some)).resource, some)
+        written = [i for i in rows if not i.kept] + changed
+        if written:
+            await transaction.settle()
+            await _read_versions(transaction, written)
 
-async def _store(transaction: Transaction, units: Sequence[Unit], *, by_key: bool, forward: bool, known: Known) -> None:
-    items = list(dict.fromkeys(i for unit in units for i in unit))
-    await _identify(transaction, items, by_key=by_key)
-    for item in items:
-        item.missing, item.unknown = [], []
-    await _check_codes(transaction, items)
-    sound, refs = await _resolve(transaction, units, forward=forward, known=known)
-    wanted = [i for i in dict.fromkeys(i for unit in sound for i in unit) if not i.leave]
-    rows = {i: crud.rows_of(i.resource, _id(i), i.given, refs) for i in wanted}
-    await _insert(transaction, {i: r for i, r in rows.items() if not i.kept})
-    changed: list[Item] = []
-    for name in ORDER:
-        some = {i: r for i, r in rows.items() if i.kept and i.resource.name == name}
-        if some:
-            changed += await _update(transaction, next(iter(some)).resource, some)
-    written = [i for i in rows if not i.kept] + changed
-    if written:
-        await transaction.settle()
-        await _read_versions(transaction, written)
+    async def _resolve(self, chosen: range) -> tuple[list[int], Known]:
+        """Find what units name; return those that can be stored, and note what is wrong with the others."""
+        units = {n: self.units[n] for n in chosen}
+        named = {i: list(crud.references(i.given)) for unit in units.values() for i in unit if not i.leave}
+        refs = self.known | {name: _id(i) for unit in units.values() for i in unit if i.kept for name in i.names()}
+        wanted = {(table, ref) for some in named.values() for _, table, ref in some if (table, ref) not in refs}
+        refs |= await crud.find_refs(self.transaction, wanted)
+        while True:
+            found, sound = dict(refs), []
+            if self.forward:
+                found |= {name: _id(i) for unit in units.values() for i in unit for name in i.names()}
+            for n, unit in units.items():
+                for item in unit:
+                    item.missing = [x for x in named.get(item, []) if x[1:] not in found]
+                self.problems[n] = next((p for i in unit if (p := i.wrong()) is not None), None)
+                if self.problems[n] is None:
+                    sound.append(n)
+                    found |= {name: _id(i) for i in unit for name in i.names()}
+            if not self.forward or len(sound) == len(units):
+                return sound, found
+            units = {n: units[n] for n in sound}
 
 
 def _id(item: Item) -> UUID:
@@ -186,16 +247,14 @@ async def _identify(transaction: Transaction, items: list[Item], *, by_key: bool
     for n, item in enumerate(items):
         how = found.get(n, {})
         row = how.get("identity") or how.get("key")
-        item.kept, item.result, item.problem = row is not None, None, None
+        item.kept, item.barred, item.missing, item.unknown = row is not None, None, [], []
         item.version = row["version"] if row else None
         item.id = row["id"] if row else item.id or uuid4()
         item.leave = item.kept and (item.once or "identity" not in how)
-        if item.leave:
-            item.result = "unchanged"
         if item.base is not None and item.version != item.base:
-            item.problem = ChangedMeanwhile(STALE, version=item.version)
+            item.barred = ChangedMeanwhile(STALE, version=item.version)
         elif row is None and "buried" in how:
-            item.problem = Gone(BURIED)
+            item.barred = Gone(BURIED)
 
 
 async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
@@ -204,45 +263,6 @@ async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
     if unknown:
         for item, some in codes.items():
             item.unknown = [c for c in some if c[1:] in unknown]
-
-
-async def _resolve(
-    transaction: Transaction, units: Sequence[Unit], *, forward: bool, known: Known
-) -> tuple[list[Unit], Known]:
-    """Find what the units name; return the units that can be stored, and note in the others what they lack."""
-    named = {i: list(crud.references(i.given)) for unit in units for i in unit if not i.leave}
-    there = {name: _id(i) for unit in units for i in unit if i.kept for name in i.names()}
-    refs = known | there
-    wanted = {(table, ref) for some in named.values() for _, table, ref in some if (table, ref) not in refs}
-    refs |= await crud.find_refs(transaction, wanted)
-    if forward:
-        new = {name: _id(i) for unit in units for i in unit for name in i.names()}
-    sound = list(units)
-    while True:
-        found, left = dict(refs), []
-        if forward:
-            alive = {name for unit in sound for i in unit for name in i.names()}
-            found |= {name: record for name, record in new.items() if name in alive}
-        for unit in sound:
-            for item in unit:
-                item.missing = [n for n in named.get(item, []) if n[1:] not in found]
-            if any(i.missing or i.unknown or i.problem for i in unit):
-                _say_what_is_wrong(unit)
-                continue
-            left.append(unit)
-            found |= {name: _id(i) for i in unit for name in i.names()}
-        if not forward or len(left) == len(sound):
-            return left, found
-        sound = left
-
-
-def _say_what_is_wrong(unit: Unit) -> None:
-    for item in unit:
-        wrong: list[FieldProblem] = [crud.missing_reference(pointer, table) for pointer, table, _ in item.missing]
-        wrong += [crud.missing_code(pointer, vocabulary) for pointer, vocabulary, _ in item.unknown]
-        if item.problem is None and wrong:
-            item.problem = Invalid("See `errors` for each part that is wrong.", errors=wrong)
-        item.result = None
 
 
 # --- new records ----------------------------------------------------------------------------------------
@@ -271,7 +291,6 @@ async def _insert(transaction: Transaction, new: dict[Item, dict[str, crud.Rows]
     tables: dict[str, Table] = {}
     rows: dict[str, crud.Rows] = {}
     for item in _parents_first(new, new):
-        item.result = "created"
         tables[item.resource.table.name] = item.resource.table
         tables |= {n: t for n, (t, _) in crud.tables_of(item.resource).items()}
         for name, some in new[item].items():
@@ -341,8 +360,6 @@ async def _update(transaction: Transaction, resource: Resource, given: dict[Item
     documents = [_document(resource, rows) for rows in given.values()]
     found = {r[0] for r in await transaction.fetch(_different_sql(resource), crud.to_json(documents))}
     changed = {_id(i): i for i in given if i.id in found}
-    for item in given:
-        item.result = "unchanged"
     if not changed:
         return []
     lock = f"SELECT id, version FROM {resource.table.name} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"  # noqa: S608

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from app.core.batches import Item, store
 from app.core.database import Database, Transaction
+from app.core.errors import Problem
 from app.core.records import Audience
 from app.exchange.mapping import digest
 
@@ -119,8 +120,8 @@ class Store:
         for unit in units:
             unit.items = list(dict.fromkeys(distinct[i.identity] for i in unit.items))
         async with self._transaction() as transaction:
-            await store(transaction, [unit.items for unit in units], by_key=True, forward=True)
-        rejected = [r for unit in units if (r := _rejected(unit)) is not None]
+            problems = await store(transaction, [unit.items for unit in units], by_key=True, forward=True)
+        rejected = [_rejected(unit, p) for unit, p in zip(units, problems, strict=True) if p is not None]
         return self._outcome(units), rejected
 
     def _outcome(self, units: list[Unit]) -> Outcome:
@@ -134,8 +135,8 @@ class Store:
         return outcome
 
 
-def _rejected(unit: Unit) -> Rejected | None:
-    """Tell why a row was left out, if it was."""
+def _rejected(unit: Unit, problem: Problem) -> Rejected:
+    """Tell why a row was left out."""
     for item in unit.items:
         kind = item.resource.type
         for pointer, vocabulary, code in item.unknown:
@@ -143,5 +144,4 @@ def _rejected(unit: Unit) -> Rejected | None:
         for pointer, table, ref in item.missing:
             name = (table, ref.key or ref.origin_id or str(ref.id))
             return Rejected(unit, f"{kind}{pointer}", f"there is no such record in {table}", name, waits=True)
-    problem = next((i.problem for i in unit.items if i.problem is not None), None)
-    return Rejected(unit, "", problem.detail or problem.title) if problem else None
+    return Rejected(unit, "", problem.detail or problem.title)
