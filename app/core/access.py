@@ -21,11 +21,12 @@ ID_LENGTH, SECRET_BYTES = 10, 24
 
 
 class Key(NamedTuple):
-    """A key that was accepted: its id, the name its holder goes by, and the origin that it writes for."""
+    """A key that was accepted: its id, the name its holder goes by, the origin that it writes for, and its SHA-256."""
 
     id: str
     name: str
     origin: str
+    proof: bytes
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ async def admit(request: Request, *, moment: bool = False) -> Admitted:
     if not hmac.compare_digest(found["digest"] or bytes(32), given) or not found["valid"]:
         raise Unauthorised(INVALID)
     request.state.rate_limit = await request.app.state.limits.take(key_id, request.app.state.database)
-    return Admitted(Audience(found["role"]), Key(key_id, found["name"], found["origin"]), found["moment"])
+    return Admitted(Audience(found["role"]), Key(key_id, found["name"], found["origin"], given), found["moment"])
 
 
 async def get_caller(request: Request) -> Caller:
@@ -148,10 +149,20 @@ async def get_writer(caller: EditorDep) -> Writer:
     return await _writer(caller)
 
 
+async def get_sender(caller: CallerDep) -> Writer:
+    """Return the transaction of a caller who may send records in bulk: an editor any, a partner its own."""
+    if caller.audience is not Audience.PARTNER:
+        return await _writer(await get_editor(caller))
+    writer = await _writer(caller)
+    writer.transaction.read_write = True
+    return writer
+
+
 async def get_guardian_writer(caller: GuardianDep) -> Writer:
     """Return a guardian's transaction."""
     return await _writer(caller)
 
 
 WriterDep = Annotated[Writer, Depends(get_writer)]
+SenderDep = Annotated[Writer, Depends(get_sender)]
 GuardianWriterDep = Annotated[Writer, Depends(get_guardian_writer)]

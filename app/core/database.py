@@ -103,12 +103,16 @@ class Transaction:
         self._connection: asyncpg.pool.PoolConnectionProxy | None = None
         self._transaction: asyncpg.transaction.Transaction | None = None
         self.actor: str | None = None
+        self.read_write = False
+        """Whether it writes under a login whose transactions read only, unless they say otherwise."""
 
     async def _begun(self) -> Any:
         if self._connection is None:
             self._connection = await self._pool.acquire(timeout=WAIT_S)
             self._transaction = self._connection.transaction()
             await self._transaction.start()
+            if self.read_write:
+                await self._connection.execute("SET TRANSACTION READ WRITE")
             await self._connection.execute("SELECT set_config('chronika.actor', $1, true)", self.actor or "")
         return self._connection
 

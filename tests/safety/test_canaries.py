@@ -1,4 +1,4 @@
-"""A word in every hidden field: it is in no answer to anybody who may not see it, in no error, and in no log."""
+"""A word in every hidden field: it is in no answer to anybody who may not see it, in no error, no log and no metric."""
 
 import itertools
 import json
@@ -207,6 +207,8 @@ async def _errors(api: Api, ids: list[str], words: list[str]) -> str:
         await _said(api.public, "/v1/persons", params={"sort": word}),
         await _said(api.public, "/v1/persons", params={"born_from": word}),
         await _said(api.public, f"/v1/persons/{word}"),
+        await _said(api.public, f"/{word}"),
+        await _said(api.public, "/v1/persons", method=word.upper()),
     ]  # fmt: skip
     return "\n".join(s.split(" ", 1)[1] for s in some)
 
@@ -226,6 +228,9 @@ async def test_no_hidden_word_leaves(
     heard = await _errors(api, ids, everything)
     assert [w for w in everything if w in heard] == []
     assert [w for w in everything if w in _ours(caplog)] == []
+    metrics = (await api.public.get("/metrics")).text
+    assert 'status="404"' in metrics, "what was asked is counted"
+    assert [w for w in [*everything, *ids, *more] if w in metrics.lower()] == []
     logs = list(tmp_path_factory.getbasetemp().glob("pg*/postgres.log*"))
     assert logs, "PostgreSQL's log is looked at"
     assert [w for path in logs for w in everything if w in path.read_text(errors="replace")] == []

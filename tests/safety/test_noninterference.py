@@ -222,7 +222,7 @@ async def _ask(pair: Pair, client: str, question: Question) -> None:
     answer = await _same(pair, client, path, query, tag)
     if "etag" in answer.headers:
         pair.etags[path] = answer.headers["etag"]
-    if not answer.headers.get("content-type", "").startswith("application/json"):
+    if not answer.content or not answer.headers.get("content-type", "").startswith("application/json"):
         return
     following = answer.json()
     # Through to the last page, so that neither order nor cursors differ anywhere.

@@ -3,28 +3,33 @@
 import httpx
 import pytest
 
+from app.core.settings import Settings
 from app.main import create_app
-from tests.conftest import Api
+from tests.conftest import SECRET, Api
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_metrics_are_off_unless_asked_for(api: Api) -> None:
-    answer = await api.public.get("/metrics")
-    assert answer.status_code == 404
+    settings = Settings(database_url=api.site.url, secret=SECRET)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://chronika.test") as client:
+        assert (await client.get("/metrics")).status_code == 404
 
 
 async def test_metrics_count_by_route_and_name_nobody(api: Api) -> None:
-    app = create_app(api.site.settings().model_copy(update={"metrics": True}))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://chronika.test") as client:
-        person = "11111111-2222-4333-8444-555555555555"
-        await client.get(f"/v1/persons/{person}")
-        await client.get("/v1/persons?q=Canary")
-        await client.get("/nowhere/Canary")
-        text = (await client.get("/metrics")).text
-    await app.state.database.close()
-    assert 'chronika_requests_total{method="GET",route="/v1/persons/{record_id}",status="404"} 1.0' in text
-    assert 'chronika_requests_total{method="GET",route="/v1/persons",status="200"} 1.0' in text
-    assert 'route="none",status="404"' in text
-    assert person not in text
-    assert "Canary" not in text
+    person = "11111111-2222-4333-8444-555555555555"
+
+    def count(text: str, route: str, status: int) -> float:
+        label = f'chronika_requests_total{{method="GET",route="{route}",status="{status}"}} '
+        return sum(float(line.removeprefix(label)) for line in text.splitlines() if line.startswith(label))
+
+    before = (await api.public.get("/metrics")).text
+    await api.public.get(f"/v1/persons/{person}")
+    await api.public.get("/v1/persons?q=Canary")
+    await api.public.get("/nowhere/Canary")
+    after = (await api.public.get("/metrics")).text
+    for route, status in (("/v1/persons/{record_id}", 404), ("/v1/persons", 200), ("none", 404)):
+        assert count(after, route, status) == count(before, route, status) + 1
+    assert person not in after
+    assert "Canary" not in after
