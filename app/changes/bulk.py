@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.changes.actions import NO_STORE
 from app.changes.bodies import read_rows
 from app.changes.intake import Intake
+from app.changes.merging import Sender, rebase
 from app.changes.models import RESOURCES, Type
 from app.core import crud
 from app.core.access import Writer
@@ -76,7 +77,8 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     results: list[BulkResult] = []
     caller = writer.caller
     intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
-    origin = writer.caller.key.origin if writer.caller.key else request.app.state.settings.origin
+    origin = caller.key.origin if caller.key else request.app.state.settings.origin
+    sender = Sender(caller.key.name if caller.key else origin, origin)
     async for batch in _batches(read_rows(request)):
         if not results:
             # The body may come slowly; a minute between two batches is enough for any that does come.
@@ -85,7 +87,7 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
             if len(results) == MAX_ROWS:
                 detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
                 raise TooLarge(detail)
-            results.append(await _write(len(results), row, origin, transaction, intake))
+            results.append(await _write(len(results), row, sender, transaction, intake))
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
@@ -110,17 +112,19 @@ async def _batches(rows: AsyncIterator[bytes], size: int = 100) -> AsyncIterator
         yield batch
 
 
-async def _write(index: int, text: bytes, origin: str, transaction: Transaction, intake: Intake | None) -> BulkResult:
+async def _write(
+    index: int, text: bytes, sender: Sender, transaction: Transaction, intake: Intake | None
+) -> BulkResult:
     """Write one row and say what became of it; what is no fault of the row is raised."""
     record_id: UUID | None = None
     try:
-        row, given = _read(text, origin)
+        row, given = _read(text, sender.origin)
         async with transaction.savepoint():
             if intake is not None:
                 taken = await intake.take(row.type, given, row.base_version)
                 status = 201 if taken.result == "created" else 200
                 return BulkResult(index=index, status=status, errors=[], **taken._asdict())
-            return await apply(transaction, RESOURCES[row.type], given, row.base_version, index)
+            return await apply(transaction, RESOURCES[row.type], given, row.base_version, index, sender)
     except Unauthorised:
         raise
     except Problem as error:
@@ -168,14 +172,24 @@ def _invalid(error: ValidationError, under: tuple[str, ...]) -> Invalid:
     return Invalid("The row is not valid.", errors=field_problems(listed))
 
 
-async def apply(
-    transaction: Transaction, resource: Resource, given: RecordIn, base: int | None, index: int
+def _conflict(index: int, record_id: UUID, version: int, fields: list[str]) -> BulkResult:
+    """Say that a row waits for an editor; it is kept with the rows that are written, unless all are undone."""
+    detail = "it was changed here too since that version; with mode=per_item the row is kept as a proposal for editors"
+    errors = [FieldProblem(pointer=f"/data/{f}", code="changed_meanwhile", detail=detail) for f in fields]
+    return BulkResult(index=index, id=record_id, status=412, result="conflict", version=version, errors=errors)
+
+
+async def apply(  # noqa: PLR0913, PLR0917 -- a row, and whose it is
+    transaction: Transaction, resource: Resource, given: RecordIn, base: int | None, index: int, sender: Sender
 ) -> BulkResult:
-    """Make the record of that identity or bring it to what is given; raises `ChangedMeanwhile` for another version."""
+    """Make the record of that identity or bring it to what is given; raises `ChangedMeanwhile` for a later version.
+
+    What was made on an earlier version is merged where no field was changed both here and there, else kept for editors.
+    """
     table = resource.table.name
     find = f"SELECT id, version FROM {table} WHERE origin = $1 AND origin_id = $2 FOR UPDATE"  # noqa: S608 -- ours
     kept = await transaction.row(find, given.origin, given.origin_id)
-    if base is not None and (kept is None or kept["version"] != base):
+    if base is not None and (kept is None or kept["version"] < base):
         detail = "The record is not at that version; read it again and repeat your change on what it is now."
         raise ChangedMeanwhile(detail, version=kept["version"] if kept else None)
     if kept is None:
@@ -183,7 +197,11 @@ async def apply(
         await crud.insert_new(transaction, resource, record_id, given)
     else:
         record_id = kept["id"]
-        await crud.overwrite(transaction, resource, record_id, given)
+        if base is not None and base != kept["version"]:
+            if conflicts := await rebase(transaction, resource, record_id, given, base, sender):
+                return _conflict(index, record_id, kept["version"], conflicts)
+        else:
+            await crud.overwrite(transaction, resource, record_id, given)
     await transaction.settle()
     now = await transaction.row(f"SELECT version FROM {table} WHERE id = $1", record_id)  # noqa: S608
     same = kept is not None and kept["version"] == now["version"]
