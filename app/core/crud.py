@@ -245,6 +245,7 @@ async def delete_record(resource: Resource, record_id: UUID, writer: Writer) -> 
 __all__ = [
     "Found",
     "Rows",
+    "check",
     "create_record",
     "delete_record",
     "find_refs",

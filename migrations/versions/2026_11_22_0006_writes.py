@@ -11,7 +11,7 @@ from typing import Any
 from alembic import op
 
 revision = "0006"
-down_revision = "0009"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
