@@ -137,8 +137,12 @@ def serve(
             host=host,
             port=port,
             workers=workers,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here asks where a request came from
             log_level=settings.log_level,
             timeout_graceful_shutdown=20,
         )
