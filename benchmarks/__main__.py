@@ -8,12 +8,13 @@ from a slower client of this package. Nothing else should run on the machine mea
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import reads
+from benchmarks import growth, names, reads, statistics, streams, writes
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -21,6 +22,15 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "list": reads.listing,
     "detail": reads.detail,
     "cache": reads.cache,
+    "statistics": statistics.measure,
+    "names": names.speed,
+    "spellings": names.found,
+    "feed": streams.feed,
+    "export": streams.export,
+    "growth": growth.growth,
+    "policies": growth.policies,
+    "post": writes.post,
+    "bulk": writes.bulk,
 }
 
 
@@ -40,23 +50,31 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.rows) - ROWS.keys():
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
-    measure(given.rows or list(ROWS), Place((given.state / given.scale).absolute(), SCALES[given.scale], _told), given)
+    place = Place((given.state / given.scale).absolute(), SCALES[given.scale], _told)
+    if not measure(given.rows or list(ROWS), place, given):
+        sys.exit(1)
 
 
-def measure(rows: list[str], place: Place, given: argparse.Namespace) -> None:
-    """Measure rows, those that are kept only when asked to."""
+def measure(rows: list[str], place: Place, given: argparse.Namespace) -> bool:
+    """Measure rows, those that are kept only when asked to; tell whether each could be."""
     kept = Kept(given.state, given.scale)
     left = [r for r in rows if given.again or kept.get(r) is None]
+    failed = False
     if left:
         with place.opened():
             for n, row in enumerate(left, 1):
                 began = time.monotonic()
                 _told(f"[{n}/{len(left)}] {row}")
-                kept.put(row, ROWS[row](place))
-                _told(f"[{n}/{len(left)}] {row}: {time.monotonic() - began:.0f} s\n")
+                try:
+                    kept.put(row, ROWS[row](place))
+                    how = f"{time.monotonic() - began:.0f} s"
+                except Exception:  # noqa: BLE001 -- the other rows are still worth having
+                    failed, how = True, traceback.format_exc()
+                _told(f"[{n}/{len(left)}] {row}: {how}\n")
     for row in rows:
         for line in kept.get(row) or []:
             print(line.text())
+    return not failed
 
 
 CONSOLE = Console(stderr=True)

@@ -126,9 +126,13 @@ class Place:
         """Return the owner's URL of a database."""
         return self.owner.replace("@/chronika?", f"@/{(size or self.scale.largest).database}?")
 
-    def _load(self, size: Size) -> None:
+    def make(self, size: Size) -> None:
+        """Make a database with its tables, unless it is there."""
         asyncio.run(_create(self.owner, size.database))
         schema.upgrade(self.url(size), SECRET.encode())
+
+    def _load(self, size: Size) -> None:
+        self.make(size)
         if asyncio.run(_value(self.url(size), "SELECT EXISTS (SELECT FROM persons)")):
             return
         began = time.monotonic()
@@ -208,9 +212,9 @@ class Place:
         """Ask the database as its owner for one value."""
         return asyncio.run(_value(self.url(size), sql, *arguments))
 
-    def do(self, script: str) -> None:
+    def do(self, script: str, size: Size | None = None) -> None:
         """Run statements as the owner of the database."""
-        asyncio.run(_do(self.url(), script))
+        asyncio.run(_do(self.url(size), script))
 
 
 async def _do(url: str, script: str) -> None:

@@ -37,7 +37,7 @@ class Line:
     @property
     def met(self) -> bool | None:
         """Whether the median is within the goal; None without one."""
-        if self.goal is None:
+        if self.goal is None or not self.ours:
             return None
         found = median(self.judged)
         return found <= self.goal if self.at_most else found >= self.goal
@@ -50,6 +50,8 @@ class Line:
 
     def text(self) -> str:
         """Write the line for the screen."""
+        if not self.ours:
+            return f"{self.name}: not measured, {self.note}"
         middle = f"{_number(median(self.ours))} {self.unit}"
         if self.other:
             middle += f" against {_number(median(self.other))} of {self.other_is}"
