@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import growth, names, reads, statistics, streams, writes
+from benchmarks import exchange, growth, names, reads, report, statistics, streams, writes
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -31,7 +31,10 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "policies": growth.policies,
     "post": writes.post,
     "bulk": writes.bulk,
+    "import": exchange.imports,
 }
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def main(arguments: list[str]) -> None:
@@ -47,11 +50,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--scale", choices=SCALES, default="small", help=f"how much data ({sizes})")
     parser.add_argument("--again", action="store_true", help="measure also what was measured before")
     parser.add_argument("--state", type=Path, default=Path(".benchmarks"), help="the state folder")
+    parser.add_argument("--report", type=Path, help="where to write the page; docs/performance.md for small and full")
     given = parser.parse_args(arguments)
     if unknown := set(given.rows) - ROWS.keys():
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
     place = Place((given.state / given.scale).absolute(), SCALES[given.scale], _told)
-    if not measure(given.rows or list(ROWS), place, given):
+    done = measure(given.rows or list(ROWS), place, given)
+    if to := given.report or (PAGE if given.scale in {"small", "full"} else None):
+        report.write(given.state, to)
+        _told(f"written: {to}\n")
+    if not done:
         sys.exit(1)
 
 
@@ -61,7 +69,8 @@ def measure(rows: list[str], place: Place, given: argparse.Namespace) -> bool:
     left = [r for r in rows if given.again or kept.get(r) is None]
     failed = False
     if left:
-        with place.opened():
+        sizes = place.scale.sizes if "growth" in left else [place.scale.largest]
+        with place.opened(sizes):
             for n, row in enumerate(left, 1):
                 began = time.monotonic()
                 _told(f"[{n}/{len(left)}] {row}")

@@ -49,7 +49,7 @@ def _spellings(place: Place, data: Path) -> list[Line]:
     known: dict[str, list[str]] = {}
     for one in _read(data / "names-spellings" / "spellings.csv"):
         known.setdefault(one["person"], []).append(one["spelling"])
-    size = Size(0, 0)
+    size = Size(0, 0, "spellings")
     place.make(size)
     client = place.api(size).client("editor")
     first = tried = confused = 0

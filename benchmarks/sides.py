@@ -44,7 +44,7 @@ def load(  # noqa: PLR0913 -- what a load is
             command = [wrk, *times, "-s", str(script), *given, api.url]
         else:
             own = [sys.executable, "-m", "benchmarks.client"]
-            command = [*own, str(api.port), str(listed), str(start), str(clients), str(seconds), *given]
+            command = [*own, str(api.port), str(listed), str(start), str(clients), str(seconds), *given, "--body", body]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
         assert process.stdout is not None  # noqa: S101 -- asked for
         out = process.stdout.read()

@@ -44,7 +44,7 @@ def feed(place: Place) -> list[Line]:
 
     lines = [Line("feed pages", "records/s", *in_turn(place.scale.runs, read, read_copy), "psql copy", 0.8)]
     path = "/v1/snapshot?types=status"
-    statement = longest(said(place, ROLE, lambda api: api.client(ROLE).stream(path), place.scale.sizes[0]))
+    statement = longest(said(place, ROLE, lambda api: api.client(ROLE).stream(path)))
     count = int(place.value("SELECT count(*) FROM statuses WHERE effective_level <= 1"))
     ours, other = in_turn(
         place.scale.runs,
@@ -77,8 +77,7 @@ def export(place: Place) -> list[Line]:
     some = "&from=2023-01-01&to=2023-04-01"
     for form, options in (("ndjson", JSON_LINES), ("csv", "WITH (FORMAT csv, HEADER)")):
         path = f"/v1/events/export?format={form}{some}"
-        small = place.scale.sizes[0]
-        statement = longest(said(place, ROLE, lambda a, p=path: a.client(ROLE).stream(p), small))  # type: ignore[misc]
+        statement = longest(said(place, ROLE, lambda a, p=path: a.client(ROLE).stream(p)))  # type: ignore[misc]
         sql = statement.sql.partition("COPY (")[2].rpartition(") TO STDOUT")[0] or statement.with_parameters()
         ours, other, sizes = [], [], []
         for _ in range(place.scale.runs):
