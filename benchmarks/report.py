@@ -24,8 +24,8 @@ of their names, events with a victim and a place, a tenth of them not public.
 The other side is what the database can do by itself: the same SQL, taken from what PostgreSQL logs when the route is
 asked, under the same login with the same policies, run by `pgbench` with prepared statements over as many connections
 or by `psql`. The service is one worker process as `chronika serve` starts it, with a key, on real routes, and no answer
-comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the load generator
-share the machine with the service.
+comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the load
+generator share the machine with the service.
 """
 
 SECTIONS = {
