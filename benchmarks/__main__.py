@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import exchange, growth, names, reads, report, statistics, streams, writes
+from benchmarks import growth, imports, names, reads, report, statistics, streams, writes
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -26,12 +26,12 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "names": names.speed,
     "spellings": names.found,
     "feed": streams.feed,
-    "export": streams.export,
+    "streams": streams.streams,
     "growth": growth.growth,
     "policies": growth.policies,
     "post": writes.post,
     "bulk": writes.bulk,
-    "import": exchange.imports,
+    "import": imports.imports,
 }
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"

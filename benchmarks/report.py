@@ -33,7 +33,7 @@ SECTIONS = {
     "Statistics": ("statistics",),
     "Names": ("names", "spellings"),
     "Writing": ("post", "bulk", "import"),
-    "Long answers": ("feed", "export"),
+    "Long answers": ("feed", "streams"),
     "What the policies cost": ("policies",),
     "How the cost grows": ("growth",),
     "Others on the same data": ("peers",),

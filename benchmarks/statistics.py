@@ -138,7 +138,7 @@ def in_duckdb(place: Place) -> tuple[dict[str, list[float]], str]:
     folder = place.state / "parquet"
     folder.mkdir(exist_ok=True)
     for table, sql in ROWS_FOR_DUCKDB.items():
-        copied(place, ROLE, sql, folder / f"{table}.csv", "WITH (FORMAT csv, HEADER)")
+        copied(place, ROLE, sql, "WITH (FORMAT csv, HEADER)", folder / f"{table}.csv")
     command = [str(python), "-c", DUCKDB, str(folder), json.dumps(IN_DUCKDB)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     found: dict[str, list[float]] = json.loads(done.stdout)
