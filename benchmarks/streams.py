@@ -30,7 +30,7 @@ WHOLE = "/v1/events/export"
 
 
 def streams(place: Place) -> list[Line]:
-    """Measure exports of all persons as NDJSON and as CSV, the snapshot, and the memory that exporting all events takes."""
+    """Measure exports of all persons as NDJSON and as CSV, the snapshot, and the memory of exporting all events."""
     lines = [_copying(place, name, path, goal) for name, (path, goal) in EXPORTS.items()]
     api = place.api()
     before = sum(_peaks(api, forget=True))
