@@ -103,17 +103,14 @@ async def fill(owner: Any, count: int) -> list[Person]:
             if number % 20_000 == 0 or number == count:
                 await _copy(owner, persons, names)
                 persons, names = [], []
-        for index in ("words", "letters"):
-            await owner.execute(f"DROP INDEX person_keys_{index}")
+        await owner.execute("DROP INDEX person_keys_words")
         await owner.execute("SET LOCAL maintenance_work_mem = '512MB'")
         await owner.execute(
             "INSERT INTO person_keys SELECT effective_level, person_id, first_readings(folded), "
-            "key_words(string_agg(folded, ' ')) FROM person_names WHERE folded <> '' GROUP BY 1, 2, 3"
+            "name_tokens(first_readings(folded), string_agg(folded, ' ')) "
+            "FROM person_names WHERE folded <> '' GROUP BY 1, 2, 3 ORDER BY md5(person_id::text)"  # as if one by one
         )
-        await owner.execute(
-            "CREATE INDEX person_keys_words ON person_keys USING gin (words) WITH (fastupdate = off);"
-            "CREATE INDEX person_keys_letters ON person_keys USING gin (folded gin_trgm_ops) WITH (fastupdate = off)"
-        )
+        await owner.execute("CREATE INDEX person_keys_words ON person_keys USING gin (words) WITH (fastupdate = off)")
     await owner.execute("VACUUM ANALYZE persons, person_names, person_keys")
     return some
 
@@ -144,7 +141,13 @@ def questions(some: list[Person]) -> dict[str, list[str]]:
         "full name": [p.names[n % 4] for n, p in enumerate(some)],
         "surname": [p.names[n % 2 * 2].split()[1] for n, p in enumerate(some)],
         "half a surname": [p.names[0].split()[1][:5] for p in some],
-        "first name": [p.names[0].split()[0] for p in some[:20]],
+        "given name alone": [p.names[0].split()[0] for p in some[:20]],
+        "given name and patronymic": [" ".join(p.names[1].split()[1:]) for p in some[:20]],
+        "two letters": [p.names[0].split()[1][:2] for p in some[:20]],
+        "given name, two letters": [f"{(w := p.names[0].split())[0]} {w[1][:2]}" for p in some[:20]],
+        "initial and surname": [p.names[4] for p in some[:20]],
         "typing error": [_mistyped(p.names[0], chance) for p in some],
         "typing error, surname alone": [_mistyped(p.names[0].split()[1] + "а", chance) for p in some],
+        "nobody": ["Zzyzx Qwertyuiop", "Пржевальский Николай Михайлович", "ффффф", "Ломоноска", "a b c d"],
+        "odd": ["%", "\\", "'\"", "😀", "علي", "a", "Я", "ch" * 150, "Ў" * 300, "Вера " * 60],
     }
