@@ -100,7 +100,7 @@ GIVEN = ("", "x", "2024-01-31", "1", "%D1%8F+%00", "a&{0}=b", "en&{0}=ru", "1&{0
 """Values for a parameter: each right for some and wrong for others, once and twice."""
 
 
-def _parameters() -> dict[tuple[str, str], tuple[str, str]]:
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     """Return each query parameter once, with a path that takes it: once for its name and schema."""
     found = {}
     for o in READINGS:
