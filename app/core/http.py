@@ -66,10 +66,14 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def parse_json(body: bytes) -> Any:
-    """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader)."""
+def parse_json(body: bytes, fraction: Callable[[str], Any] = float) -> Any:
+    """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader).
+
+    `fraction` reads a number that has a point or an exponent.
+    """
+    hooks: dict[str, Any] = {"object_pairs_hook": _no_duplicates, "parse_constant": _no_constants}
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        value = json.loads(body.decode("utf-8"), parse_float=fraction, **hooks)
     except RecursionError:
         raise errors.BadJson(TOO_DEEP) from None
     except ValueError:
