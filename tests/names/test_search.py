@@ -197,4 +197,5 @@ async def test_a_list_by_name_is_one_statement(api: Api, monkeypatch: pytest.Mon
     monkeypatch.setattr(database, "fetch", counting_fetch)
     monkeypatch.setattr(database, "row", counting_row)
     assert await found(api.public, "ясень") == ["Вера Ясень"]
-    assert len(ran) == 1
+    reads = [arguments for arguments in ran if arguments[0] != "auth"]  # what is asked of the keys reads no record
+    assert len(reads) == 1
