@@ -149,7 +149,7 @@ class _People:
         while some := list(islice(named, AT_ONCE)):
             persons, names = [], []
             for n, (record_id, spellings) in some:
-                groups = (["young_person"] if n < YOUNG else []) + (["media_worker"] if n < MEDIA_WORKERS else [])
+                groups = (["young_person"] if n < YOUNG else []) + (["journalist"] if n < MEDIA_WORKERS else [])
                 own = _own(record_id, f"person/{n + 1}", 0)
                 sex = "female" if self.female(n) else "male"
                 persons.append({**own, "sex": sex, "groups": groups, **born[chance.randrange(1955, 2004)]})
@@ -169,7 +169,7 @@ def _prisoners(made: _Made, people: list[UUID], place: UUID) -> None:
         start = _day(made, date(2020, 9, 1), date(2024, 1, 25))
         made.add(STATUSES, kind="political_prisoner", person_id=person, facility_id=house, start=start)
         if n < MEDIA_WORKERS:
-            made.add(STATUSES, kind="in_custody", person_id=person, facility_id=house, start=start)
+            made.add(STATUSES, kind="serving_sentence", person_id=person, facility_id=house, start=start)
 
 
 def _name(text: str) -> Row:

@@ -1,5 +1,6 @@
 """Published figures beside what the service itself counts: computed, coverage, contradictions, the question."""
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,9 @@ from app.statistics.measures import MEASURES
 from app.statistics.questions import ASKED, Question
 
 Json = dict[str, Any]
+
+AT_ONCE = 2
+"""Questions of one request that PostgreSQL is asked at once; the rest of the pool is left to others."""
 
 REFERENCES = {
     "person": "persons",
@@ -110,6 +114,7 @@ async def beside(figures: list[Json], caller: Caller) -> None:
     for record, value, measure, filters, at, start, end, unit in rows:
         other = {"measure": measure, "filters": json.loads(filters), "at": at, "from": start, "to": end, "unit": unit}
         others.setdefault(_same(other), []).append((record, Decimal(value)))
+    questions: dict[str, Question] = {}
     for figure in figures:
         value = Decimal(str(figure["value"]))
         same = others.get(_same(figure), [])
@@ -120,13 +125,33 @@ async def beside(figures: list[Json], caller: Caller) -> None:
             continue
         try:
             question = asked(figure["measure"], pairs)
-            found = await answer(question, caller)
         except (ValidationError, Invalid):
             continue
         figure["statistics"] = f"/v1/statistics/{figure['measure']}" + (f"?{urlencode(pairs)}" if pairs else "")
-        if found["total"] is not None:
-            figure["computed"] = found["total"]["value"]
-            figure["coverage"] = round(figure["computed"] / float(value), 4) if value else None
+        questions[figure["statistics"]] = question
+    found = await _answers(questions, caller)
+    for figure in figures:
+        computed = found.get(figure["statistics"])
+        if computed is not None:
+            value = Decimal(str(figure["value"]))
+            figure |= {"computed": computed, "coverage": round(computed / float(value), 4) if value else None}
+
+
+async def _answers(questions: dict[str, Question], caller: Caller) -> dict[str, Any]:
+    """Return what is counted for each question, some at once, and for figures of one question once."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(question: Question) -> Any:
+        async with gate:
+            total = (await answer(question, caller))["total"]
+        return total and total["value"]
+
+    tasks = [asyncio.create_task(one(q)) for q in questions.values()]
+    try:
+        return dict(zip(questions, await asyncio.gather(*tasks), strict=True))
+    finally:
+        for task in tasks:  # of which some still wait where another failed
+            task.cancel()
 
 
 BESIDE["computed"] = beside

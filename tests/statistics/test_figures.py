@@ -1,5 +1,6 @@
 """Published figures beside what the service counts, and how the published ones hold together."""
 
+import json
 from typing import Any
 
 import pytest
@@ -41,6 +42,19 @@ async def test_what_the_sample_holds_whole_is_counted_as_published(sample: Api) 
     # detained for help; 20 released; 100 punished; two wanted; four on video; 9 and 86 listed; 20 and 6 tried absent.
     assert whole >= set("3.02 3.52 3.07 3.08 3.09 3.12 3.30 3.22 3.25 3.31 3.40 3.41 3.43 3.45 3.55".split())  # noqa: SIM905
     assert whole >= set("3.53 3.63 3.64 3.67 4.02 4.12 4.13".split())  # noqa: SIM905
+
+
+async def test_a_number_of_articles_is_not_one_of_charges(sample: Api) -> None:
+    """Twelve articles, charged against six people each, are 72 charges."""
+    assert (await computed(sample))["3.68"]["statistics"] is None
+
+
+async def test_a_figure_stays_as_it_is_when_the_count_is_put_beside_it(sample: Api) -> None:
+    texts = [(await sample.public.get(f"/v1/figures?limit=200{more}")).text for more in ("", "&include=computed")]
+    plain, beside = (json.loads(t, parse_float=str)["items"] for t in texts)
+    assert [{k: f[k] for k in p} for p, f in zip(plain, beside, strict=True)] == plain
+    assert {type(f["value"]) for f in plain} == {int, str}
+    assert {type(f["computed"]) for f in beside} == {int, type(None)}
 
 
 async def test_two_figures_of_one_question_contradict_each_other(sample: Api) -> None:

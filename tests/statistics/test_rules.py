@@ -4,8 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 
+from app.main import create_app
 from app.statistics.measures import MEASURES
 from tests.conftest import Api
 from tests.factories import make
@@ -234,6 +236,23 @@ async def test_more_cells_than_the_cap_are_refused_and_fewer_answered(api: Api, 
     found = await ask(api, "events", by=["day", "type"], from_="2024-01-01", to="2024-04-09")
     assert (len(found["rows"]), found["total"]["value"]) == (100, 100)  # 100 kinds on 99 days are 9,900
     assert len((await ask(api, "events", by=["week", "type"]))["rows"]) == 101
+
+
+async def test_a_question_that_takes_too_long_is_cut_and_the_client_told_to_come_back(
+    api: Api, owner: asyncpg.Connection
+) -> None:
+    limit = "ALTER ROLE chronika_public IN DATABASE tests"
+    await owner.execute(f"{limit} SET statement_timeout = '1ms'")
+    hasty = create_app(api.site.settings())
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=hasty), base_url="http://t") as client:
+            answer = await client.get("/v1/statistics/persons?by=month&by=region&by=sex")
+    finally:
+        await owner.execute(f"{limit} RESET statement_timeout")
+        await hasty.state.database.close()
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "Retry-After" in answer.headers
+    assert "takes too long" in answer.json()["detail"]
 
 
 async def test_a_broader_code_takes_the_narrower_ones_with_it(api: Api) -> None:
