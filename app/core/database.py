@@ -28,7 +28,7 @@ STREAMS = 3
 """How many long answers an audience may read at once from one worker; one more is told to come back."""
 
 STREAM_IDLE_S = 60
-"""How long a long answer may stand still, or one of its statements take, before its connection is taken back."""
+"""How long a long answer may stand still, or one of its statements take unless said, before it loses its connection."""
 
 SIMPLE_ERRORS: dict[str, tuple[type[Problem], str]] = {
     "23505": (Conflict, "A record with that key, code or origin id exists already."),
@@ -210,19 +210,21 @@ class Database:
         return Transaction(await self.pool(audience))
 
     @asynccontextmanager
-    async def stream(self, audience: Audience) -> AsyncIterator[Any]:
+    async def stream(self, audience: Audience, longest_s: int = STREAM_IDLE_S) -> AsyncIterator[Any]:
         """Give a connection in a transaction that sees one moment, to read a long answer from.
 
         It comes from a small pool of its own: readers who take their time never take an ordinary request's connection.
-        A reader who takes nothing at all for a minute loses it.
+        A reader who takes nothing at all for a minute loses it, and so does a statement of more than `longest_s`.
         """
         pool = await self.pool(audience, streams=True)
         async with (
             pool.acquire(timeout=WAIT_S) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
-                await connection.execute(f"SET LOCAL {name} = '{STREAM_IDLE_S}s'")
+            await connection.execute(
+                f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_S}s'; "
+                f"SET LOCAL statement_timeout = '{longest_s}s'"
+            )
             yield connection
 
     async def close(self) -> None:
