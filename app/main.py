@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -71,6 +74,21 @@ ROUTERS = (
 )
 
 
+def when_told_to_stop(do: Callable[[], None]) -> None:
+    """Do something as soon as a signal asks the server to stop, which lets requests finish however long they wait."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread has signals; a server in another is stopped in another way
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asked: Any = signal.getsignal(number)
+
+        def handle(number: int, frame: Any, asked: Any = asked) -> None:
+            do()
+            asked(number, frame)
+
+        if callable(asked):
+            signal.signal(number, handle)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; `CHRONIKA_DATABASE_URL` must be set, the command `chronika serve` sees to it."""
     settings = settings or get_settings()
@@ -83,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        when_told_to_stop(sequencer.close)
         numbering = asyncio.create_task(sequencer.run())
         # What is there now stays: looked through for garbage at every turn, it makes some requests wait for long.
         gc.collect()

@@ -169,10 +169,17 @@ def free_port() -> int:
         return port
 
 
-def start_server(site: Site, *arguments: str, log: Path | None = None) -> Server:
-    """Start `chronika serve` on a database and wait until it is ready."""
-    port = free_port()
-    environment = {**os.environ, "CHRONIKA_DATABASE_URL": site.url, "CHRONIKA_SECRET": SECRET}
+def start_server(
+    site: Site, *arguments: str, log: Path | None = None, port: int | None = None, origin: str = "local"
+) -> Server:
+    """Start `chronika serve` on a database, on a free port unless said, and wait until it is ready."""
+    port = port or free_port()
+    environment = {
+        **os.environ,
+        "CHRONIKA_DATABASE_URL": site.url,
+        "CHRONIKA_SECRET": SECRET,
+        "CHRONIKA_ORIGIN": origin,
+    }
     output = log.open("wb") if log else subprocess.DEVNULL
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

@@ -158,6 +158,10 @@ async def test_a_change_of_an_earlier_version_is_merged_or_kept_for_editors(api:
         "confidence": (None, "probable"),
     }
     assert outcome(await send(api, [row(1, base_version=99)], mode="per_item")) == [("conflict", 412)]
+    # In the order of the rows, also where an earlier version stands before the record itself.
+    both = await send(api, [row(2, "case", 1, sentences=[sentence], summary="one", number="18"),
+                            row(2, "case", sentences=[sentence], summary="last")])  # fmt: skip
+    assert outcome(both) == [("conflict", 412), ("updated", 200)]
 
 
 async def test_a_refused_row_among_many_takes_no_other_with_it(api: Api) -> None:
