@@ -121,6 +121,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # the operationId is the function's name
         separate_input_output_schemas=False,
+        # Whatever the environment says: nothing about readers leaves this process.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
     app.state.database = database

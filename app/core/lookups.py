@@ -1,7 +1,7 @@
 """Whose a key is, and which moment the database is at: one statement for all requests that arrived before it began."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from app.core.database import AUTH, Database
 
@@ -36,7 +36,7 @@ class Lookups:
         """Remember where to look."""
         self._database = database
         self._next: _Batch | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
         self._began = 0.0
 
     async def look(self, key_id: str | None) -> Any:
@@ -47,26 +47,33 @@ class Lookups:
         batch = self._next
         if key_id is not None:
             batch.keys.add(key_id)
-        if self._running is None or self._running.done() or loop.time() - self._began > OVERDUE_S:
-            self._running = asyncio.create_task(self._run())
+        if not self._running or loop.time() - self._began > OVERDUE_S:
+            task = asyncio.create_task(self._run())
+            self._running.add(task)
         found = await asyncio.shield(batch.answer)
         return found[key_id]
 
     async def _run(self) -> None:
         """Ask for what has gathered, and then for what has gathered meanwhile."""
-        while (batch := self._next) is not None:
-            self._next, self._began = None, asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout(LONGEST_S):
-                    answer = await self._ask(sorted(batch.keys))
-            except Exception as error:  # noqa: BLE001 -- each of those who wait raises it
-                batch.answer.set_exception(error)
-                batch.answer.exception()  # seen, even if nobody waits any more
-            except asyncio.CancelledError:
-                batch.answer.cancel()
-                raise
-            else:
-                batch.answer.set_result(answer)
+        try:
+            while (batch := self._next) is not None:
+                self._next, self._began = None, asyncio.get_running_loop().time()
+                await self._answer(batch)
+        finally:  # before anything else runs, so that who comes next begins anew
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _answer(self, batch: _Batch) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                found = await self._ask(sorted(batch.keys))
+        except Exception as error:  # noqa: BLE001 -- each of those who wait raises it
+            batch.answer.set_exception(error)
+            batch.answer.exception()  # seen, even if nobody waits any more
+        except asyncio.CancelledError:
+            batch.answer.cancel()
+            raise
+        else:
+            batch.answer.set_result(found)
 
     async def _ask(self, keys: list[str]) -> dict[str | None, Any]:
         if not keys:
