@@ -19,6 +19,7 @@ from app.core.database import Database
 from app.core.http import Problems, add_problem_handlers
 from app.core.limits import Limits
 from app.core.metrics import Metrics
+from app.core.replicas import POSITION
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.database_url is None:
         msg = "start the service with `chronika serve`, which brings the embedded PostgreSQL up first"
         raise RuntimeError(msg)
-    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size)
+    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size, settings.read_database_url)
 
     sequencer = Sequencer(database)
 
@@ -105,8 +106,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
-        expose_headers=["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", POSITION],
+        expose_headers=[
+            POSITION,
+            "ETag",
+            "Link",
+            "Location",
+            "RateLimit",
+            "RateLimit-Policy",
+            "Retry-After",
+            "X-Request-Id",
+        ],
     )
     if settings.metrics:
         app.add_middleware(Metrics)

@@ -48,11 +48,18 @@ class Site:
 
     url: str
     keys: dict[str, str] = field(default_factory=dict)
+    read_url: str | None = None
 
     def settings(self) -> Settings:
         """Return the settings of an application on this database."""
         # No limit: a suite asks more in a minute than people do. Metrics are on, so that what they say is looked at.
-        return Settings(database_url=self.url, secret=SECRET, requests_per_minute=0, metrics=True)  # type: ignore[arg-type]
+        return Settings(
+            database_url=self.url,
+            read_database_url=self.read_url,
+            secret=SECRET,  # type: ignore[arg-type]
+            requests_per_minute=0,
+            metrics=True,
+        )
 
     def headers(self, role: str) -> dict[str, str]:
         """Return the headers of a caller; none for `public`."""
@@ -104,6 +111,7 @@ class Api:
 
 
 async def _serve(site: Site) -> AsyncIterator[Api]:
+    """Give the application on a database, and its clients."""
     app = create_app(site.settings())
     clients = {
         role: httpx.AsyncClient(
@@ -173,6 +181,7 @@ def start_server(site: Site, *arguments: str, log: Path | None = None) -> Server
     """Start `chronika serve` on a database and wait until it is ready."""
     port = free_port()
     environment = {**os.environ, "CHRONIKA_DATABASE_URL": site.url, "CHRONIKA_SECRET": SECRET}
+    environment["CHRONIKA_READ_DATABASE_URL"] = site.read_url or ""
     output = log.open("wb") if log else subprocess.DEVNULL
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

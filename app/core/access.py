@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from app.core.database import AUTH, Database, Transaction
 from app.core.errors import Forbidden, Unauthorised
 from app.core.records import Audience
+from app.core.replicas import POSITION, reading
 
 ROLES = (Audience.PARTNER, Audience.EDITOR, Audience.GUARDIAN)
 """Roles a key can have."""
@@ -61,9 +62,11 @@ async def get_caller(request: Request) -> Caller:
     The key is looked up for every request, so that a revocation holds from the next one in every worker.
     """
     database: Database = request.app.state.database
+    # What only reads may be asked of a standby; the key itself never is, for a revocation holds at once.
+    asked = reading(database, request.headers.get(POSITION)) if request.method in {"GET", "HEAD"} else database
     header = request.headers.get("authorization")
     if header is None:
-        return Caller(request, database, Audience.PUBLIC)
+        return Caller(request, asked, Audience.PUBLIC)
     scheme, _, text = header.partition(" ")
     text = text.strip()
     key_id = _readable(text) if scheme.lower() == "bearer" else None
@@ -77,7 +80,7 @@ async def get_caller(request: Request) -> Caller:
     key = Key(key_id, found["name"], found["origin"])
     request.state.key = key
     request.state.rate_limit = await request.app.state.limits.take(key_id, database)
-    return Caller(request, database, Audience(found["role"]), key)
+    return Caller(request, asked, Audience(found["role"]), key)
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

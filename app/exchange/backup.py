@@ -118,6 +118,7 @@ def _client(url: str, program: str, *arguments: str) -> None:
 
 async def _dump(url: str, directory: Path) -> dict[str, Any]:
     """Dump one snapshot of the database and return its fingerprint."""
+    url = await schema.writable_url(url)
     connection = await schema.connect_owner(url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -183,6 +184,7 @@ def _open(path: Path, directory: Path) -> dict[str, Any]:
 
 
 async def _fill(url: str, secret: bytes, directory: Path) -> dict[str, Any]:
+    url = await schema.writable_url(url)
     connection = await schema.connect_owner(url)
     try:
         if await connection.fetch(TABLES):

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.core.access import Caller
-from app.core.database import WAIT_S, Database
+from app.core.database import Database
 from app.core.errors import Unavailable
 from app.core.filters import Filter
 from app.core.pages import Statement, prepare
@@ -72,9 +72,8 @@ PLAIN: dict[str, Any] = {"format": "csv", "delimiter": "\x02", "quote": "\x01", 
 @asynccontextmanager
 async def snapshot(database: Database, audience: Audience) -> AsyncIterator[Any]:
     """Yield a connection inside a reading transaction that may take as long as an export does."""
-    pool = await database.pool(audience)
     async with (
-        pool.acquire(timeout=WAIT_S) as connection,
+        database.connection(audience) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         await connection.execute(f"SET LOCAL statement_timeout = '{LONGEST_S}s'")
