@@ -174,18 +174,14 @@ def synth(
     from rich.console import Console
 
     from app.core import schema
-    from app.core.database import Database
-    from app.exchange.synth import SynthError, fill
+    from app.exchange.synth import SynthError
+    from app.exchange.synth_load import fill
 
     settings = get_settings()
 
     async def run(url: str) -> int:
-        database = Database(url, secret_bytes(settings), pool_size=1)
-        try:
-            with Console().status("Making records…") as status:
-                return await fill(database, persons, events, seed, lambda n: status.update(f"{n:,} records stored"))
-        finally:
-            await database.close()
+        with Console().status("Making records…") as status:
+            return await fill(url, persons, events, seed, status.update)
 
     with served_database(settings) as url:
         if not (settings.database_url and asyncio.run(schema.is_at_head(url, secret_bytes(settings)))):

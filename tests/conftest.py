@@ -32,7 +32,7 @@ ROLES = {"partner": "partner", "other_partner": "partner", "editor": "editor", "
 
 EMPTIED = (
     "places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, tombstones, "
-    "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled"
+    "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled, intake, proposals"
 )
 
 

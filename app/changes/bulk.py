@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.changes.actions import NO_STORE
 from app.changes.bodies import read_rows
+from app.changes.intake import Intake
 from app.changes.models import RESOURCES, Type
 from app.core import crud
 from app.core.access import Writer
 from app.core.database import Transaction, problem_of
-from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge
+from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge, Unauthorised
 from app.core.http import field_problems, parse_json
-from app.core.records import RecordIn, Resource
+from app.core.records import Audience, RecordIn, Resource
 from app.core.text import Line
 
 MAX_ROWS = 10_000
@@ -73,6 +74,8 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     """Write the rows of the body as they arrive, each in a savepoint, in one transaction; say what was committed."""
     transaction = writer.transaction
     results: list[BulkResult] = []
+    caller = writer.caller
+    intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
     origin = writer.caller.key.origin if writer.caller.key else request.app.state.settings.origin
     async for batch in _batches(read_rows(request)):
         if not results:
@@ -82,7 +85,7 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
             if len(results) == MAX_ROWS:
                 detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
                 raise TooLarge(detail)
-            results.append(await _write(len(results), row, origin, transaction))
+            results.append(await _write(len(results), row, origin, transaction, intake))
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
@@ -107,13 +110,19 @@ async def _batches(rows: AsyncIterator[bytes], size: int = 100) -> AsyncIterator
         yield batch
 
 
-async def _write(index: int, text: bytes, origin: str, transaction: Transaction) -> BulkResult:
+async def _write(index: int, text: bytes, origin: str, transaction: Transaction, intake: Intake | None) -> BulkResult:
     """Write one row and say what became of it; what is no fault of the row is raised."""
     record_id: UUID | None = None
     try:
         row, given = _read(text, origin)
         async with transaction.savepoint():
+            if intake is not None:
+                taken = await intake.take(row.type, given, row.base_version)
+                status = 201 if taken.result == "created" else 200
+                return BulkResult(index=index, status=status, errors=[], **taken._asdict())
             return await apply(transaction, RESOURCES[row.type], given, row.base_version, index)
+    except Unauthorised:
+        raise
     except Problem as error:
         problem = error
     except asyncpg.PostgresError as error:

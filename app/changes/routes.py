@@ -1,8 +1,9 @@
 """Routes of the feed."""
 
 from typing import Annotated, ClassVar
+from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.changes.actions import confirm, list_unconfirmed, read_changes
 from app.changes.bulk import BulkAnswer, BulkQuery, BulkRow, write_in_bulk
@@ -17,11 +18,12 @@ from app.changes.models import (
     UnconfirmedQuery,
     Withdrawals,
 )
+from app.changes.proposals import Acceptance, Proposal, Proposals, ProposalsQuery, accept, list_proposals, reject
 from app.changes.snapshot import stream_snapshot
-from app.core.access import CallerDep, EditorDep, WriterDep
+from app.core.access import CallerDep, EditorDep, SenderDep, WriterDep
 from app.core.errors import Forbidden, Gone, TooLarge, UnsupportedMedia
 from app.core.http import Route
-from app.core.openapi import problems
+from app.core.openapi import CHANGING, Responses, problems
 
 router = APIRouter(prefix="/v1", tags=["changes"], route_class=Route)
 
@@ -62,6 +64,28 @@ async def get_content_digest(query: Annotated[DigestQuery, Query()], caller: Cal
     return await get_digest(query, caller)
 
 
+@router.get("/proposals", responses={200: {"model": Proposals}, **problems(Forbidden)}, response_class=Response)
+async def list_open_proposals(query: Annotated[ProposalsQuery, Query()], caller: EditorDep) -> Response:
+    """List what others sent and an editor is to decide on: new records, edits, conflicts with both values."""
+    return await list_proposals(query, caller)
+
+
+ProposalId = Annotated[UUID, Path(description="Id of the proposal.")]
+DECIDED: Responses = {200: {"model": Proposal}, **problems(*CHANGING)}
+
+
+@router.post("/proposals/{proposal_id}/accept", responses=DECIDED, response_class=Response)
+async def accept_proposal(proposal_id: ProposalId, body: Acceptance, writer: WriterDep) -> Response:
+    """Put what is proposed, or some of it, into the record (`If-Match`: its version); a new record counts as seen."""
+    return await accept(proposal_id, body, writer)
+
+
+@router.post("/proposals/{proposal_id}/reject", responses=DECIDED, response_class=Response)
+async def reject_proposal(proposal_id: ProposalId, writer: WriterDep) -> Response:
+    """Leave the record as it is (`If-Match`: its version); a new record is deleted, for good."""
+    return await reject(proposal_id, writer)
+
+
 class LongRoute(Route):
     """A route whose body is read row by row, however long."""
 
@@ -88,6 +112,9 @@ ROWS = {
     response_class=Response,
     openapi_extra=ROWS,
 )
-async def write_bulk(query: Annotated[BulkQuery, Query()], request: Request, writer: WriterDep) -> Response:
-    """Write up to 10,000 records by origin and origin id; the answer says of each row what became of it."""
+async def write_bulk(query: Annotated[BulkQuery, Query()], request: Request, writer: SenderDep) -> Response:
+    """Write up to 10,000 records by origin and origin id; the answer says of each row what became of it.
+
+    A partner's key sends records of its own origin, which are restricted until an editor publishes them.
+    """
     return await write_in_bulk(query, request, writer)

@@ -21,11 +21,12 @@ ID_LENGTH, SECRET_BYTES = 10, 24
 
 
 class Key(NamedTuple):
-    """A key that was accepted: its id, the name its holder goes by, and the origin that it writes for."""
+    """A key that was accepted: its id, the name its holder goes by, the origin that it writes for, and its SHA-256."""
 
     id: str
     name: str
     origin: str
+    proof: bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ async def get_caller(request: Request) -> Caller:
     given = hashlib.sha256(text.encode()).digest()
     if not hmac.compare_digest(found["digest"] if found else bytes(32), given) or not found["valid"]:
         raise Unauthorised(detail)
-    key = Key(key_id, found["name"], found["origin"])
+    key = Key(key_id, found["name"], found["origin"], given)
     request.state.key = key
     request.state.rate_limit = await request.app.state.limits.take(key_id, database)
     return Caller(request, asked, Audience(found["role"]), key)
@@ -135,10 +136,20 @@ async def get_writer(caller: EditorDep) -> Writer:
     return await _writer(caller)
 
 
+async def get_sender(caller: CallerDep) -> Writer:
+    """Return the transaction of a caller who may send records in bulk: an editor any, a partner its own."""
+    if caller.audience is not Audience.PARTNER:
+        return await _writer(await get_editor(caller))
+    writer = await _writer(caller)
+    writer.transaction.read_write = True
+    return writer
+
+
 async def get_guardian_writer(caller: GuardianDep) -> Writer:
     """Return a guardian's transaction."""
     return await _writer(caller)
 
 
 WriterDep = Annotated[Writer, Depends(get_writer)]
+SenderDep = Annotated[Writer, Depends(get_sender)]
 GuardianWriterDep = Annotated[Writer, Depends(get_guardian_writer)]

@@ -91,12 +91,16 @@ class Transaction:
         self.actor: str | None = None
         self.position: int | None = None
         """Where the server's log stood after the commit, where there are standbys that must come so far."""
+        self.read_write = False
+        """Whether it writes under a login whose transactions read only, unless they say otherwise."""
 
     async def _begun(self) -> Any:
         if self._connection is None:
             self._pool, self._connection = await self._database.acquire(self._audience)
             self._transaction = self._connection.transaction()
             await self._transaction.start()
+            if self.read_write:
+                await self._connection.execute("SET TRANSACTION READ WRITE")
             await self._connection.execute("SELECT set_config('chronika.actor', $1, true)", self.actor or "")
         return self._connection
 

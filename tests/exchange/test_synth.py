@@ -1,11 +1,17 @@
 """Synthetic records are counted as the reports print them."""
 
+import json
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlmodel import SQLModel
 
-from app.exchange.synth import CONVICTED, LEAST_EVENTS, LEAST_PERSONS, SynthError, fill, make
+from app.core import crud
+from app.core.fold import fold
+from app.core.records import RESOURCES, Audience
+from app.exchange.synth import CONVICTED, LEAST_EVENTS, LEAST_PERSONS, SynthError, make
+from app.exchange.synth_load import LEVELLED, TYPES, fill
 from app.sample.load import read
 from app.statistics.figures import parameters
 from tests.conftest import Api
@@ -45,7 +51,7 @@ async def differing(api: Api, names: str) -> dict[str, tuple[Any, float]]:
 
 
 async def test_the_published_numbers_are_counted(api: Api, owner: asyncpg.Connection) -> None:
-    await fill(api.app.state.database, LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
+    await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
     assert await differing(api, SMALL) == {}
     january = (("from", "2024-01-01"), ("to", "2024-02-01"))
     quarter = (("from", "2024-01-01"), ("to", "2024-04-01"), ("type", "detention"))
@@ -71,15 +77,86 @@ async def test_the_published_numbers_are_counted(api: Api, owner: asyncpg.Connec
 
 @pytest.mark.full
 async def test_the_published_convictions_are_counted(api: Api) -> None:
-    await fill(api.app.state.database, CONVICTED + 500, LEAST_EVENTS + 500, 7, lambda _n: None)
+    await fill(api.site.url, CONVICTED + 500, LEAST_EVENTS + 500, 7, lambda _n: None)
     assert await differing(api, SMALL + " 2.01 2.02 2.03 2.04 4.04") == {}
 
 
 async def test_the_same_seed_makes_the_same_and_a_full_registry_is_left_alone(api: Api) -> None:
-    one, same, other = (make(LEAST_PERSONS, LEAST_EVENTS, seed) for seed in (1, 1, 2))
-    assert [rows for _, rows in one] == [rows for _, rows in same] != [rows for _, rows in other]
+    one, same, other = (list(make(LEAST_PERSONS, LEAST_EVENTS + 10, seed)) for seed in (1, 1, 2))
+    assert one == same != other
     with pytest.raises(SynthError, match="at least"):
         make(10, 10, 1)
     await api.editor.post("/v1/persons", json={"names": [{"text": "Vera Example"}]})
     with pytest.raises(SynthError, match="empty"):
-        await fill(api.app.state.database, LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
+        await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
+
+
+# --- past the triggers, and through them --------------------------------------------------------------------
+
+OF_THE_MOMENT = ("created_at", "updated_at")
+STORED_FIRST = ("places", "organisations", "statutes", "persons", "cases", "events", "statuses", "sentences")
+INDEXES = "SELECT pg_get_indexdef(indexrelid) FROM pg_stat_user_indexes ORDER BY 1"
+LOGGED = "SELECT to_jsonb(c) - '{id,seq,seq_partner,seq_public,uid,at}'::text[] FROM changes c ORDER BY record_id"
+NUMBERS = "SELECT array_agg({0} ORDER BY {0}) FROM changes WHERE {0} IS NOT NULL"
+SOME = """
+WITH e AS (SELECT id, case_id FROM events WHERE origin_id LIKE 'event/more/%' OR place_id IS NULL ORDER BY level DESC, id LIMIT 200),
+c AS (SELECT case_id AS id FROM e WHERE case_id IS NOT NULL),
+p AS (SELECT person_id AS id FROM participants WHERE event_id IN (SELECT id FROM e) AND person_id IS NOT NULL
+      UNION SELECT person_id FROM charges WHERE case_id IN (SELECT id FROM c))
+SELECT id FROM e UNION SELECT id FROM c UNION SELECT id FROM p UNION SELECT id FROM organisations UNION SELECT id FROM places
+UNION SELECT id FROM statutes UNION SELECT id FROM statuses WHERE person_id IN (SELECT id FROM p)
+"""  # noqa: E501
+"""Some records with all that they name."""
+
+Rows = list[dict[str, Any]]
+
+
+async def stored(owner: asyncpg.Connection, some: list[str]) -> dict[str, Rows]:
+    """Return these records' rows in all tables with levels, and their name keys."""
+    found: dict[str, Rows] = {}
+    kept = set(some)
+    owners = {name: owner for r in RESOURCES.values() for name, (_, owner) in crud.tables_of(r).items()}
+    for table in [r[0] for r in await owner.fetch(LEVELLED)]:
+        rows = [json.loads(r[0]) for r in await owner.fetch(f"SELECT to_jsonb(t) FROM {table} t ORDER BY id")]
+        column = "id" if table in TYPES else owners.get(table, "id")
+        found[table] = [{k: v for k, v in row.items() if k not in OF_THE_MOMENT} for row in rows if row[column] in kept]
+        if table == "sentences":
+            kept |= {row["id"] for row in found[table]}
+    for kind in ("person", "organisation", "place"):
+        keys = await owner.fetch(f"SELECT to_jsonb(k) FROM {kind}_keys k ORDER BY level, record_id, folded")
+        found[f"{kind}_keys"] = [k for r in keys if (k := json.loads(r[0]))["record_id"] in kept]
+    return found
+
+
+async def logged(owner: asyncpg.Connection, some: list[str]) -> Rows:
+    """Return what the change log says of these records, each audience's numbers being 1, 2, 3 and so on."""
+    for feed in ("", "_partner", "_public"):
+        numbers = await owner.fetchval(NUMBERS.format(f"seq{feed}"))
+        assert numbers == list(range(1, len(numbers) + 1))
+    return [c for r in await owner.fetch(LOGGED) if (c := json.loads(r[0]))["record_id"] in some]
+
+
+async def test_what_is_loaded_past_the_triggers_is_what_they_would_have_made(
+    api: Api, owner: asyncpg.Connection
+) -> None:
+    indexes = await owner.fetch(INDEXES)
+    await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS + 300, 1, lambda _n: None)
+    assert await owner.fetch(INDEXES) == indexes
+    some = [str(r[0]) for r in await owner.fetch(SOME)]
+    loaded, log = await stored(owner, some), await logged(owner, some)
+    assert {e["effective_level"] for e in loaded["events"]} == {0, 1, 2}
+    assert all(n["folded"] == fold(n["text"]) for n in loaded["person_names"])
+
+    await owner.execute(f"TRUNCATE {', '.join([*TYPES, 'changes'])} CASCADE")
+    transaction = await api.app.state.database.transaction(Audience.EDITOR)
+    transaction.actor = "synth"
+    tables = SQLModel.metadata.tables
+    for name in [*STORED_FIRST, *(loaded.keys() - {*STORED_FIRST})]:
+        if name in tables and loaded[name]:
+            await crud.insert(transaction, {name: loaded[name]}, dict(tables))
+    await transaction.end(commit=True)
+    await owner.execute("SELECT number_changes()")
+    assert await logged(owner, some) == log
+    again = await stored(owner, some)
+    for name, rows in loaded.items():
+        assert again[name] == rows, name

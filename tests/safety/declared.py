@@ -26,7 +26,7 @@ READ_BY = {
     "tombstones": EVERYBODY, "changes": EVERYBODY, "idempotency_keys": WRITERS, "protected_reads": GUARDIAN,
     "persons_private": GUARDIAN, "erasures": GUARDIAN, "keys": set(), "key_usage": set(),
     "feed": EVERYBODY, "name_fold": EVERYBODY, "feed_acks": set(), "pulls": WRITERS, "pulled": WRITERS,
-    "not_same": WRITERS, "merges": set(), "merges_private": set(),
+    "not_same": WRITERS, "merges": set(), "merges_private": set(), "intake": set(), "proposals": WRITERS,
 }  # fmt: skip
 NAMED = {"person": "persons", "organisation": "organisations", "place": "places"}
 for _kind in NAMED:
@@ -48,18 +48,23 @@ WRITTEN = {
     ("persons_private", "INSERT"): (GUARDIAN, None),
     ("persons_private", "UPDATE"): (GUARDIAN, {"content"}),
     ("not_same", "INSERT"): (WRITERS, {"one", "other", "actor"}),
-    **{(table, privilege): (WRITERS, None) for table in ("pulls", "pulled") for privilege in ("INSERT", "UPDATE")},
+    **{
+        (table, privilege): (WRITERS, None)
+        for table in ("pulls", "pulled", "proposals")
+        for privilege in ("INSERT", "UPDATE")
+    },
 }
 DELETED = {
     "idempotency_keys": WRITERS, "persons_private": GUARDIAN, "not_same": WRITERS, "pulls": WRITERS, "pulled": WRITERS,
+    "proposals": WRITERS,
 }  # fmt: skip
 ASKED = {"search_names", "similar_names", "judged_not_same", "known_documents"}
 FUNCTIONS = {
     "chronika_public": ASKED,
-    "chronika_partner": ASKED,
+    "chronika_partner": {*ASKED, "own_records", "take_in", "found_record", "found_key", "found_origin"},
     "chronika_editor": {
         *ASKED, "level_name", "changed_fields", "found_record", "found_key", "found_origin", "merge_persons",
-        "unmerge_persons", "unconfirmed_withdrawals", "forget_withdrawn",
+        "unmerge_persons", "unconfirmed_withdrawals", "forget_withdrawn", "changed_since",
     },
     "chronika_auth": {"key_lookup", "lease_requests"},
     "chronika_feed": {"number_changes", "feed_lag", "confirm_feed"},
@@ -83,5 +88,7 @@ WRONG = {
     "key_usage": ["taken = -1"],
     "feed": ["single = false"],
     "not_same": ["one = other"],
+    "intake": ["times = 0", "identity = 'short'"],
+    "proposals": ["kind = 'other'", "state = 'other'"],
 }  # fmt: skip
 """Table → assignments that a check refuses, besides levels, grounds and dates, which are alike everywhere."""

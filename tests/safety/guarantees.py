@@ -381,6 +381,15 @@ async def merges_are_forgotten(c: Connection, table: str) -> None:
             assert await c.fetchval("SELECT count(*) FROM merges_private") == 0
 
 
+async def proposals_are_forgotten(c: Connection, table: str) -> None:
+    """Nothing that waits for an editor names a record that is erased."""
+    if table == "tombstones":
+        async with undone(c):
+            assert await c.fetchval("SELECT count(*) FROM proposals") == 1
+            await c.execute("UPDATE tombstones SET erased_for = 'error' WHERE id = (SELECT record_id FROM proposals)")
+            assert await c.fetchval("SELECT count(*) FROM proposals") == 0
+
+
 PROBES: tuple[Probe, ...] = (
     grants_are_as_declared,
     rows_are_seen_by_level,
@@ -395,5 +404,6 @@ PROBES: tuple[Probe, ...] = (
     hiding_spreads_from,
     names_are_found_at_their_level,
     merges_are_forgotten,
+    proposals_are_forgotten,
     functions_are_as_declared,
 )

@@ -151,11 +151,20 @@ async def test_functions_are_closed_and_their_search_path_is_fixed(owner: asyncp
 _EVERYBODY = {"judged_not_same", "known_documents"}
 """The one answers yes or no of two ids that its caller knows, the other looks at who connected and shows no more."""
 
-_EDITORS = {*_EVERYBODY, "merge_persons", "unmerge_persons", "unconfirmed_withdrawals", "forget_withdrawn"}
+# What a partner may call besides proves its key anew and tells of nothing but what this partner has sent.
+
+_EDITORS = {
+    *_EVERYBODY,
+    "merge_persons",
+    "unmerge_persons",
+    "unconfirmed_withdrawals",
+    "forget_withdrawn",
+    "changed_since",
+}
 
 DEFINERS = {
     "chronika_public": _EVERYBODY,
-    "chronika_partner": _EVERYBODY,
+    "chronika_partner": {*_EVERYBODY, "own_records", "take_in"},
     "chronika_editor": _EDITORS,
     "chronika_guardian": {*_EDITORS, "read_protected", "erase_person"},
     "chronika_auth": {"key_lookup", "lease_requests"},

@@ -47,6 +47,9 @@ TABLE: dict[tuple[str, str], str] = {
     ("post", "/v1/changes/ack"): "keyed",
     ("get", "/v1/changes/unconfirmed"): "edit",
     ("post", "/v1/bulk"): "bulk",
+    ("get", "/v1/proposals"): "queue",
+    ("post", "/v1/proposals/{proposal_id}/accept"): "decide",
+    ("post", "/v1/proposals/{proposal_id}/reject"): "decide",
 }
 for _measure in (
     *("events", "incidents", "persons", "cases", "charges", "persons_charged", "persons_convicted", "sentences"),
@@ -77,7 +80,9 @@ STATUSES = {
     "whole": (OK, OK, OK, OK, KEY),
     "keyed": (KEY, (204,) * 3, (204,) * 3, (204,) * 3, KEY),
     "judge": (KEY, ROLE, (204,) * 3, (204,) * 3, KEY),
-    "bulk": (KEY, ROLE, OK, OK, KEY),
+    "bulk": (KEY, OK, OK, OK, KEY),
+    "queue": (KEY, ROLE, OK, OK, KEY),
+    "decide": (KEY, ROLE, (404,) * 3, (404,) * 3, KEY),
     "read": ((200, 404, 404), (200, 200, 404), OK, OK, KEY),
     "make": (KEY, ROLE, (201,) * 3, (201,) * 3, KEY),
     "write": (KEY, ROLE, OK, OK, KEY),
@@ -104,7 +109,7 @@ async def _ask(  # noqa: C901, PLR0912 -- each operation that needs something of
 ) -> httpx.Response:
     kind = path.split("/")[2] if path.startswith("/v1/") else ""
     of = record["id"] if record else uuid4()
-    url = path.format(record_id=of, kind="not-found", name="sex", other_id="{other_id}")
+    url = path.format(record_id=of, kind="not-found", name="sex", other_id="{other_id}", proposal_id=uuid4())
     body: Any = None
     if "{other_id}" in path or path.endswith("/merge"):
         url, body = await _two(client, method, url, record)
@@ -120,6 +125,8 @@ async def _ask(  # noqa: C901, PLR0912 -- each operation that needs something of
         url += "?status=in_custody&at=2024-01-01"
     elif path.endswith("/fines"):
         url += "?unit=RUB"
+    elif path.endswith("/accept"):
+        body = {}
     elif path.endswith("/protected"):
         body = {"health": ["unwell"]}
     elif path.endswith("/erase"):

@@ -80,6 +80,13 @@ async def probed(server_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute("INSERT INTO key_usage SELECT id, now(), 1 FROM keys LIMIT 1")
     await connection.execute("INSERT INTO pulls VALUES ('peer', 'all', 'cursor')")
     await connection.execute("INSERT INTO pulled VALUES ('peer', gen_random_uuid(), 'person', gen_random_uuid(), 1)")
+    await connection.execute(
+        "INSERT INTO intake VALUES ('x', sha256(''), 'person', gen_random_uuid(), gen_random_uuid(), 1, '{}', 1)"
+    )
+    await connection.execute(
+        "INSERT INTO proposals (kind, record_type, record_id, source, origin, fields) "
+        "SELECT 'edit', record_type, id, 'x', 'x', '{}' FROM tombstones WHERE erased_for IS NULL LIMIT 1"
+    )
     yield connection
     await connection.close()
 
