@@ -30,6 +30,9 @@ if DATA.is_dir():
 
 ROLES = {"partner": "partner", "other_partner": "partner", "editor": "editor", "guardian": "guardian"}
 
+STANDBYS: dict[str, str] = {}
+"""Server → its standby, from which everything is read when CHRONIKA_TEST_STANDBY is set."""
+
 EMPTIED = (
     "places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, tombstones, "
     "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled, intake, proposals"
@@ -70,7 +73,13 @@ class Site:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a PostgreSQL 18 for this worker; give the owner's URL."""
     with embedded_server(tmp_path_factory.mktemp("pg"), SECRET.encode(), fast=True) as url:
-        yield url
+        if "CHRONIKA_TEST_STANDBY" in os.environ:
+            from tests.standby import synchronous_standby  # noqa: PLC0415 -- it imports from here
+
+            with synchronous_standby(url, tmp_path_factory.mktemp("standby")) as STANDBYS[url]:
+                yield url
+        else:
+            yield url
 
 
 def make_site(server_url: str, name: str) -> Site:
@@ -82,7 +91,9 @@ def make_site(server_url: str, name: str) -> Site:
         await connection.close()
 
     asyncio.run(create())
-    site = Site(server_url.replace("@/chronika?", f"@/{name}?"))
+    standby = STANDBYS.get(server_url)
+    read_url = standby.replace("@/chronika?", f"@/{name}?") if standby else None
+    site = Site(server_url.replace("@/chronika?", f"@/{name}?"), read_url=read_url)
     schema.upgrade(site.url, SECRET.encode())
     for holder, role in ROLES.items():
         site.keys[holder] = asyncio.run(

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
@@ -52,13 +53,30 @@ def standby_of(url: str, place: Path) -> Iterator[str]:
         yield found.replace("@/chronika?", f"@{urlsplit(url).path}?")
 
 
+@contextmanager
+def synchronous_standby(url: str, place: Path) -> Iterator[str]:
+    """Run a standby that has replayed each commit before its writer is told; fail if nothing was read from it."""
+    with standby_of(url, place) as standby:
+        on = {"synchronous_standby_names": "'*'", "synchronous_commit": "remote_apply"}
+        for name, value in on.items():
+            asyncio.run(ask(url, f"ALTER SYSTEM SET {name} = {value}"))
+        asyncio.run(ask(url, "SELECT pg_reload_conf()"))
+        yield standby
+        answered = asyncio.run(ask(standby, "SELECT sum(xact_commit) FROM pg_stat_database"))
+        print(f"\nThe standby answered {answered} statements.")  # noqa: T201 -- for whoever runs the suite so
+        for name in on:
+            asyncio.run(ask(url, f"ALTER SYSTEM RESET {name}"))
+        asyncio.run(ask(url, "SELECT pg_reload_conf()"))
+        assert answered > 100, "the suite was to read from the standby"
+
+
 def kill(url: str) -> None:
     """Kill a server as a power cut would."""
     pid = int((socket_of(url) / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
 
 
-async def ask(url: str, sql: str) -> object:
+async def ask(url: str, sql: str) -> Any:
     """Run one statement as the owner and return its first value."""
     connection = await asyncpg.connect(url)
     try:
