@@ -31,7 +31,7 @@ if DATA.is_dir():
 ROLES = {"partner": "partner", "other_partner": "partner", "editor": "editor", "guardian": "guardian"}
 
 STANDBYS: dict[str, str] = {}
-"""Server → its standby, from which everything is read when CHRONIKA_TEST_STANDBY is set."""
+"""Server → its standby, from which everything is read when TEST_WITH_STANDBY is set."""
 
 EMPTIED = (
     "places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, tombstones, "
@@ -73,7 +73,7 @@ class Site:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a PostgreSQL 18 for this worker; give the owner's URL."""
     with embedded_server(tmp_path_factory.mktemp("pg"), SECRET.encode(), fast=True) as url:
-        if "CHRONIKA_TEST_STANDBY" in os.environ:
+        if "TEST_WITH_STANDBY" in os.environ:
             from tests.standby import synchronous_standby  # noqa: PLC0415 -- it imports from here
 
             with synchronous_standby(url, tmp_path_factory.mktemp("standby")) as STANDBYS[url]:
