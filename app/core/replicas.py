@@ -69,12 +69,12 @@ def reading(database: Database, position: str | None) -> Database:
     if not database.has_standbys:
         return database
     if position is None:
-        return Reading(database, 0)
+        return Reader(database, 0)
     known = read_position(position, database.secret)
-    return database if known is None else Reading(database, known)
+    return database if known is None else Reader(database, known)
 
 
-class Reading(Database):
+class Reader(Database):
     """What one request reads: all of it from one standby, or, from where that fails, from the primary.
 
     Never from one standby after another: the second may be behind what the first has shown.
