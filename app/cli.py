@@ -137,8 +137,12 @@ def serve(
             host=host,
             port=port,
             workers=workers,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here asks where a request came from
             log_level=settings.log_level,
             timeout_graceful_shutdown=20,
         )
@@ -338,14 +342,29 @@ def backup_database(
         typer.echo(f"Backed up {backup.told(backup.backup(url, file))}")
 
 
-@db.command("restore", epilog="Example: `chronika db restore registry-2024-05-01.backup`")
-def restore_database(file: Annotated[Path, typer.Argument(help="File that `db backup` wrote.")]) -> None:
-    """Restore a backup into an empty database and prove by the fingerprint that it is the same."""
+@db.command("restore", epilog="Example: `chronika db restore registry.backup --erasures erasures.ndjson`")
+def restore_database(
+    file: Annotated[Path, typer.Argument(help="File that `db backup` wrote.")],
+    erasures: Annotated[
+        typer.FileText | None, typer.Option(help="What `chronika db erasures` printed last: they are made again.")
+    ] = None,
+) -> None:
+    """Restore a backup into an empty database, prove by the fingerprint that it is the same, then erase again."""
     from app.exchange import backup
 
     settings = get_settings()
     with served_database(settings) as url:
-        typer.echo(f"Restored the same: {backup.told(backup.restore(url, secret_bytes(settings), file))}")
+        found = backup.restore(url, secret_bytes(settings), file, erasures)
+        typer.echo(f"Restored the same: {backup.told(found.fingerprint)}")
+        if found.replayed is not None:
+            erased, unknown = found.replayed
+            typer.echo(f"Erased {erased}; {unknown} are not in this database.")
+        else:
+            typer.echo(
+                f"chronika: whoever was erased after {found.last_erasure} is back: "
+                "before serving, run `chronika db replay-erasures` with the list that `chronika db erasures` printed",
+                err=True,
+            )
 
 
 # --- other registries -------------------------------------------------------------------------------

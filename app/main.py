@@ -1,12 +1,12 @@
 """The application: this list of routers is the table of contents."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 
 from app import __version__
 from app.cases.routes import parts as case_parts
@@ -15,9 +15,12 @@ from app.changes.routes import long_bodies as bulk
 from app.changes.routes import router as changes
 from app.changes.sequencer import Sequencer
 from app.core import openapi
+from app.core.cache import Cache
 from app.core.database import Database
-from app.core.http import Problems, add_problem_handlers
+from app.core.direct import Direct, Readings
+from app.core.http import Compressed, Problems, add_problem_handlers
 from app.core.limits import Limits
+from app.core.lookups import Lookups
 from app.core.metrics import Metrics
 from app.core.replicas import POSITION
 from app.core.settings import Settings, get_settings, secret_bytes
@@ -44,6 +47,31 @@ Reading what is public needs no key. Every error is an `application/problem+json
 """.strip()
 
 
+GARBAGE = 20_000
+"""How many more objects made than freed before the youngest are looked through; Python's own 700 are one request's."""
+
+ROUTERS = (
+    exports,  # before the others, or `export` would be taken for an id
+    persons,
+    timelines,
+    cases,
+    case_parts,
+    statutes,
+    events,
+    organisations,
+    places,
+    statuses,
+    sources,
+    figures,
+    statistics,
+    vocabularies,
+    changes,
+    bulk,
+    system,
+    explorer,
+)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; `CHRONIKA_DATABASE_URL` must be set, the command `chronika serve` sees to it."""
     settings = settings or get_settings()
@@ -57,6 +85,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         numbering = asyncio.create_task(sequencer.run())
+        # What is there now stays: looked through for garbage at every turn, it makes some requests wait for long.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE, 50, 100)
         yield
         numbering.cancel()
         await database.close()
@@ -74,34 +106,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.lookups = Lookups(database)
     app.state.limits = Limits(settings.requests_per_minute)
     app.state.sequencer = sequencer
-    for router in (
-        exports,  # before the others, or `export` would be taken for an id
-        persons,
-        timelines,
-        cases,
-        case_parts,
-        statutes,
-        events,
-        organisations,
-        places,
-        statuses,
-        sources,
-        figures,
-        statistics,
-        vocabularies,
-        changes,
-        bulk,
-        system,
-        explorer,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     add_problem_handlers(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     # Pure ASGI, the outermost last. A problem is made inside CORS, so that a browser can read it.
+    readings = Readings(ROUTERS)
+    app.add_middleware(Direct, readings=readings)
+    app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
+    if settings.cache_mb:
+        app.add_middleware(Cache, readings=readings, room=settings.cache_mb * 1_000_000)
     app.add_middleware(Problems)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,

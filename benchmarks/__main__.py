@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import reads
+from benchmarks import reads, streams
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -21,6 +21,8 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "list": reads.listing,
     "detail": reads.detail,
     "cache": reads.cache,
+    "streams": streams.streams,
+    "feed": streams.feed,
 }
 
 

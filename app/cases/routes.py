@@ -10,13 +10,13 @@ from app.cases.parts import ChargeQuery, SentenceQuery
 from app.cases.queries import CASES, CHARGES, SENTENCES, CaseQuery
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
-from app.core.http import Route
+from app.core.http import KeptRoute
 from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 
-router = APIRouter(prefix="/v1/cases", tags=["cases"], route_class=Route)
-parts = APIRouter(prefix="/v1", tags=["cases"], route_class=Route)
+router = APIRouter(prefix="/v1/cases", tags=["cases"], route_class=KeptRoute)
+parts = APIRouter(prefix="/v1", tags=["cases"], route_class=KeptRoute)
 
 
 @router.get("", responses=LIST(CaseRead), response_class=Response)

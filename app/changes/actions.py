@@ -100,7 +100,7 @@ def _answer(page: Page, place: Place, caller: Caller) -> Response:
         "as_of": page.as_of.isoformat().replace("+00:00", "Z"),
         "lag_s": round(max(page.lag or 0.0, 0.0), 3),
     }
-    body = '{"items":[' + ",".join(page.items) + "]," + json.dumps(rest)[1:]
+    body = b'{"items":[%b],%b' % (b",".join(page.items), json.dumps(rest)[1:].encode())
     return Response(body, 200, NO_STORE, media_type="application/json")
 
 

@@ -1,9 +1,9 @@
 """Writing in bulk: rows that are made, changed or left alone by their identity, all of them or each by itself."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 from fastapi import Request, Response
@@ -13,15 +13,18 @@ from app.changes.actions import NO_STORE
 from app.changes.bodies import read_rows
 from app.changes.intake import Intake
 from app.changes.models import RESOURCES, Type
-from app.core import crud
 from app.core.access import Writer
+from app.core.batches import Item, store
 from app.core.database import Transaction, problem_of
 from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge, Unauthorised
 from app.core.http import field_problems, parse_json
-from app.core.records import Audience, RecordIn, Resource
+from app.core.records import Audience
 from app.core.text import Line
 
 MAX_ROWS = 10_000
+
+BATCH = 500
+"""Rows that are stored together: enough to make the cost of a statement small, few enough to keep memory flat."""
 
 
 class BulkQuery(BaseModel):
@@ -71,35 +74,38 @@ class BulkAnswer(BaseModel):
 
 
 async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> Response:
-    """Write the rows of the body as they arrive, each in a savepoint, in one transaction; say what was committed."""
+    """Write the rows of the body as they arrive, batch by batch, in one transaction; say what was committed."""
     transaction = writer.transaction
     results: list[BulkResult] = []
     caller = writer.caller
     intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
-    origin = writer.caller.key.origin if writer.caller.key else request.app.state.settings.origin
-    async for batch in _batches(read_rows(request)):
+    origin = caller.key.origin if caller.key else request.app.state.settings.origin
+    async for batch in _batches(read_rows(request), BATCH):
         if not results:
             # The body may come slowly; a minute between two batches is enough for any that does come.
             await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
-        for row in batch:
-            if len(results) == MAX_ROWS:
-                detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
-                raise TooLarge(detail)
-            results.append(await _write(len(results), row, origin, transaction, intake))
+        if len(results) + len(batch) > MAX_ROWS:
+            detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
+            raise TooLarge(detail)
+        rows = [_read(text, origin) for text in batch]
+        if intake is not None:
+            results += [await _take(n, row, transaction, intake) for n, row in enumerate(rows, len(results))]
+        else:
+            results += await _write(len(results), rows, transaction)
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
         for result in results:
             if result.result == "created":
                 result.id = result.version = None
-    writer.caller.request.state.transaction = None
+    caller.request.state.transaction = None
     await transaction.end(commit=kept)
     committed = sum(r.result in {"created", "updated"} for r in results) if kept else 0
     body = '{"committed":' + str(committed) + ',"results":[' + ",".join(r.model_dump_json() for r in results) + "]}"
     return Response(body, 200, NO_STORE, media_type="application/json")
 
 
-async def _batches(rows: AsyncIterator[bytes], size: int = 100) -> AsyncIterator[list[bytes]]:
+async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[bytes]]:
     batch: list[bytes] = []
     async for row in rows:
         batch.append(row)
@@ -110,31 +116,69 @@ async def _batches(rows: AsyncIterator[bytes], size: int = 100) -> AsyncIterator
         yield batch
 
 
-async def _write(index: int, text: bytes, origin: str, transaction: Transaction, intake: Intake | None) -> BulkResult:
-    """Write one row and say what became of it; what is no fault of the row is raised."""
-    record_id: UUID | None = None
+async def _write(start: int, rows: list[Item | Problem], transaction: Transaction) -> list[BulkResult]:
+    """Store rows in their order and say what became of each."""
+    done: dict[Item, Problem | None] = {}
+    for some in _without_repeats([r for r in rows if isinstance(r, Item)]):
+        done |= zip(some, await store(transaction, [[item] for item in some]), strict=True)
+    results = []
+    for n, row in enumerate(rows, start):
+        if isinstance(row, Problem):
+            results.append(_refused(n, row, ""))
+        elif (problem := done[row]) is not None:
+            results.append(_refused(n, problem, "/data"))
+        else:
+            assert row.result is not None  # noqa: S101 -- it was stored
+            results.append(_stored(n, row.result, row.id, row.version))
+    return results
+
+
+async def _take(index: int, row: Item | Problem, transaction: Transaction, intake: Intake) -> BulkResult:
+    """Take in one row of a partner's and say what became of it; what is no fault of the row is raised."""
+    if isinstance(row, Problem):
+        return _refused(index, row, "")
     try:
-        row, given = _read(text, origin)
         async with transaction.savepoint():
-            if intake is not None:
-                taken = await intake.take(row.type, given, row.base_version)
-                status = 201 if taken.result == "created" else 200
-                return BulkResult(index=index, status=status, errors=[], **taken._asdict())
-            return await apply(transaction, RESOURCES[row.type], given, row.base_version, index)
+            taken = await intake.take(row.resource.type, row.given, row.base)
     except Unauthorised:
         raise
-    except Problem as error:
-        problem = error
+    except Problem as problem:
+        return _refused(index, problem, "")
     except asyncpg.PostgresError as error:
         known = problem_of(error)
         if known is None or not isinstance(known, (Conflict, Gone, Invalid)):
             raise
-        problem = known
-    wrong = problem.errors or [FieldProblem(pointer="", code=problem.slug, detail=problem.detail or problem.title)]
+        return _refused(index, known, "")
+    return _stored(index, taken.result, taken.id, taken.version)
+
+
+def _without_repeats(items: list[Item]) -> Iterator[list[Item]]:
+    """Cut the rows where one writes a record that an earlier one has written: it must find what that one made."""
+    some: list[Item] = []
+    seen: set[tuple[str, str, str]] = set()
+    for item in items:
+        if item.identity in seen:
+            yield some
+            some, seen = [], set()
+        some.append(item)
+        seen.add(item.identity)
+    yield some
+
+
+def _stored(index: int, result: Any, record: UUID | None, version: int | None) -> BulkResult:
+    status = 201 if result == "created" else 200
+    return BulkResult(index=index, id=record, status=status, result=result, version=version, errors=[])
+
+
+def _refused(index: int, problem: Problem, under: str) -> BulkResult:
+    """Say what is wrong; its pointers are into the row, or into what is `under` there."""
+    wrong = [p.model_copy(update={"pointer": under + p.pointer}) for p in problem.errors] or [
+        FieldProblem(pointer="", code=problem.slug, detail=problem.detail or problem.title)
+    ]
     clash = isinstance(problem, (Conflict, Gone, ChangedMeanwhile))
     return BulkResult(
         index=index,
-        id=record_id,
+        id=None,
         status=problem.status,
         result="conflict" if clash else "invalid",
         version=problem.extra.get("version"),
@@ -142,56 +186,29 @@ async def _write(index: int, text: bytes, origin: str, transaction: Transaction,
     )
 
 
-def _read(text: bytes, origin: str) -> tuple[BulkRow, RecordIn]:
-    """Read one row; raises `Invalid` with pointers into it."""
+def _read(text: bytes, origin: str) -> Item | Problem:
+    """Read one row; return what is wrong with it, with pointers into it, where it cannot be read."""
     try:
         row = BulkRow.model_validate(parse_json(text))
+        row.origin = row.origin or origin
+        for name in ("origin", "origin_id"):
+            if row.data.get(name) not in (None, getattr(row, name)):
+                detail = f"{name} in data is another than the row's"
+                return Invalid(detail, errors=[FieldProblem(pointer=f"/data/{name}", code="differs", detail=detail)])
     except ValidationError as error:
-        raise _invalid(error, ()) from None
-    row.origin = row.origin or origin
-    for name in ("origin", "origin_id"):
-        if row.data.get(name) not in (None, getattr(row, name)):
-            detail = f"{name} in data is another than the row's"
-            raise Invalid(detail, errors=[FieldProblem(pointer=f"/data/{name}", code="differs", detail=detail)])
+        return _invalid(error, ())
+    except Problem as problem:
+        return problem
     create = RESOURCES[row.type].create
     assert create is not None  # noqa: S101 -- every resource of the feed can be written
     data = {k: v for k, v in row.data.items() if v is not None} | {"origin": row.origin, "origin_id": row.origin_id}
     try:
-        return row, create.model_validate_json(json.dumps(data))
+        return Item(RESOURCES[row.type], create.model_validate_json(json.dumps(data)), row.base_version)
     except ValidationError as error:
-        raise _invalid(error, ("data",)) from None
+        return _invalid(error, ("data",))
 
 
 def _invalid(error: ValidationError, under: tuple[str, ...]) -> Invalid:
     found = error.errors(include_input=False, include_url=False, include_context=False)
     listed = [{**e, "loc": ("body", *under, *e["loc"])} for e in found]
     return Invalid("The row is not valid.", errors=field_problems(listed))
-
-
-async def apply(
-    transaction: Transaction, resource: Resource, given: RecordIn, base: int | None, index: int
-) -> BulkResult:
-    """Make the record of that identity or bring it to what is given; raises `ChangedMeanwhile` for another version."""
-    table = resource.table.name
-    find = f"SELECT id, version FROM {table} WHERE origin = $1 AND origin_id = $2 FOR UPDATE"  # noqa: S608 -- ours
-    kept = await transaction.row(find, given.origin, given.origin_id)
-    if base is not None and (kept is None or kept["version"] != base):
-        detail = "The record is not at that version; read it again and repeat your change on what it is now."
-        raise ChangedMeanwhile(detail, version=kept["version"] if kept else None)
-    if kept is None:
-        record_id = uuid4()
-        await crud.insert_new(transaction, resource, record_id, given)
-    else:
-        record_id = kept["id"]
-        await crud.overwrite(transaction, resource, record_id, given)
-    await transaction.settle()
-    now = await transaction.row(f"SELECT version FROM {table} WHERE id = $1", record_id)  # noqa: S608
-    same = kept is not None and kept["version"] == now["version"]
-    return BulkResult(
-        index=index,
-        id=record_id,
-        status=200 if kept else 201,
-        result="unchanged" if same else "updated" if kept else "created",
-        version=now["version"],
-        errors=[],
-    )

@@ -79,14 +79,13 @@ class Intake:
         found: Refs = {}
         refs = list(crud.references(given))
         if refs:
-            asked = [
-                {"n": n, "tab": tab, "kind": TYPE_OF[tab], **r.model_dump(mode="json")}
-                for n, (_, tab, r) in enumerate(refs)
+            there = await crud.find_refs(self._transaction, {(tab, ref) for _, tab, ref in refs})
+            seen = {n: there[tab, ref] for n, (_, tab, ref) in enumerate(refs) if (tab, ref) in there}
+            rest = [
+                {"n": n, "tab": tab, "kind": TYPE_OF[tab], **ref.model_dump(mode="json")}
+                for n, (_, tab, ref) in enumerate(refs)
+                if n not in seen
             ]
-            seen = {
-                r["n"]: r["id"] for r in await self._transaction.fetch(crud.FIND_REFS, json.dumps(asked)) if r["id"]
-            }
-            rest = [a for a in asked if a["n"] not in seen]
             own = await self._transaction.fetch(OWN, self._key.id, self._key.proof, json.dumps(rest)) if rest else []
             seen |= {r["n"]: r["id"] for r in own}
             if unknown := [pointer for n, (pointer, _, _) in enumerate(refs) if n not in seen]:

@@ -18,9 +18,9 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 
 @dataclass(frozen=True)
 class Page:
-    """A page as read: its items as JSON texts, where it ends, and the row that the cursor is checked against."""
+    """A page as read: its items as JSON, where it ends, and the row that the cursor is checked against."""
 
-    items: list[str]
+    items: list[bytes]
     end: Head
     checked: Any
     lag: float | None
@@ -47,7 +47,7 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
     """
     (row,) = await fetch(entries(audience), after, limit, types, excluded, horizon)
     changed = list(zip(*(row[c] or () for c in ("seqs", "types", "ids", "origins", "had")), strict=True))
-    shown: dict[UUID, str] = {}
+    shown: dict[UUID, bytes] = {}
     for name in {e[1] for e in changed}:
         ids = [e[2] for e in changed if e[1] == name]
         shown |= dict(await fetch(items_sql(RESOURCES[name], audience), ids))
@@ -56,7 +56,7 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
     items = []
     for seq, _, record_id, _, _ in changed:
         if record_id in shown:
-            items.append(f'{{"seq":{seq},{shown[record_id][1:]}')
+            items.append(b'{"seq":%d,%b' % (seq, shown[record_id][1:]))
         elif record_id in removals:
             items.append(removals[record_id])
     full = row["last_seq"] is not None
@@ -64,7 +64,7 @@ async def read_page(  # noqa: PLR0913 -- what a page depends on
     return Page(items, end, row, row["lag"], row["as_of"])
 
 
-async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, str]:
+async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, bytes]:
     """Return what tells of records that are no longer seen: merged into one that is, deleted, or withdrawn."""
     buried = {r["id"]: r for r in await fetch(TOMBSTONES, [e[2] for e in lost])}
     remaining: set[UUID] = set()
@@ -79,5 +79,5 @@ async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, str]:
             item |= {"op": "merge", "into": str(grave["merged_into"])}
         else:
             item["reason"] = "withdrawn" if grave is None else "deleted"
-        found[record_id] = json.dumps(item, ensure_ascii=False)
+        found[record_id] = json.dumps(item, ensure_ascii=False).encode()
     return found

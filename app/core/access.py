@@ -9,8 +9,9 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 
-from app.core.database import AUTH, Database, Transaction
+from app.core.database import Database, Transaction
 from app.core.errors import Forbidden, Unauthorised
+from app.core.lookups import Lookups, Moment
 from app.core.records import Audience
 from app.core.replicas import POSITION, reading
 
@@ -57,31 +58,51 @@ def _readable(text: str) -> str | None:
     return parts[1] if f"{zlib.crc32(body.encode()):08x}" == checksum else None
 
 
-async def get_caller(request: Request) -> Caller:
-    """Return who is asking; raises `Unauthorised` for a key that is not, or no longer, valid, `TooManyRequests`.
+INVALID = "The key is not valid: unknown, expired or revoked. Send it as `Authorization: Bearer chr_…`."
 
-    The key is looked up for every request, so that a revocation holds from the next one in every worker.
+
+class Admitted(NamedTuple):
+    """What a request's key, or its lack of one, stands for, and where it reads; `moment` is when, if that was asked."""
+
+    audience: Audience
+    database: Database
+    key: Key | None = None
+    moment: Moment | None = None
+
+
+async def admit(request: Request, *, moment: bool = False) -> Admitted:
+    """Look up whose key a request has; raises `Unauthorised` for one that is not, or no longer, valid.
+
+    The key is looked up for every request, so that a revocation holds from the next one in every worker, and counted;
+    raises `TooManyRequests`. Without a key nothing is looked up unless `moment` asks for it.
     """
+    lookups: Lookups = request.app.state.lookups
     database: Database = request.app.state.database
     # What only reads may be asked of a standby; the key itself never is, for a revocation holds at once.
     asked = reading(database, request.headers.get(POSITION)) if request.method in {"GET", "HEAD"} else database
     header = request.headers.get("authorization")
     if header is None:
-        return Caller(request, asked, Audience.PUBLIC)
+        return Admitted(Audience.PUBLIC, asked, moment=await lookups.moment(asked) if moment else None)
     scheme, _, text = header.partition(" ")
     text = text.strip()
     key_id = _readable(text) if scheme.lower() == "bearer" else None
-    detail = "The key is not valid: unknown, expired or revoked. Send it as `Authorization: Bearer chr_…`."
     if key_id is None:
-        raise Unauthorised(detail)
-    found = await database.row(AUTH, "SELECT * FROM key_lookup($1)", key_id)
+        raise Unauthorised(INVALID)
+    found = await lookups.look(key_id)
     given = hashlib.sha256(text.encode()).digest()
-    if not hmac.compare_digest(found["digest"] if found else bytes(32), given) or not found["valid"]:
-        raise Unauthorised(detail)
-    key = Key(key_id, found["name"], found["origin"], given)
-    request.state.key = key
+    if not hmac.compare_digest(found["digest"] or bytes(32), given) or not found["valid"]:
+        raise Unauthorised(INVALID)
     request.state.rate_limit = await request.app.state.limits.take(key_id, database)
-    return Caller(request, asked, Audience(found["role"]), key)
+    at = Moment(None, found["moment"])
+    if moment and asked is not database:
+        at = await lookups.moment(asked)
+    return Admitted(Audience(found["role"]), asked, Key(key_id, found["name"], found["origin"], given), at)
+
+
+async def get_caller(request: Request) -> Caller:
+    """Return who is asking, as `admit` finds; once for each request."""
+    admitted = getattr(request.state, "admitted", None) or await admit(request)
+    return Caller(request, admitted.database, admitted.audience, admitted.key)
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -1,11 +1,12 @@
 """The writing verbs: from a validated input to rows; triggers make the level, the version and the change."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 from uuid import UUID, uuid4
 
+import pydantic_core
 from fastapi import Request, Response
 from pydantic import ValidationError
 from sqlalchemy import Computed, Table
@@ -17,7 +18,7 @@ from app.core.edtf import DateIn
 from app.core.errors import BadRequest, ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, NotFound
 from app.core.http import etag_of, field_problems, match_version
 from app.core.records import LEVELS, PartIn, RecordIn, Resource
-from app.core.refs import Ref, To
+from app.core.refs import TARGETS, Ref, To
 from app.core.vocabulary import code_fields
 
 Rows = list[dict[str, Any]]
@@ -33,25 +34,32 @@ class Found(Protocol):
 # --- from an input to rows ----------------------------------------------------------------------------
 
 
+@cache
+def _fields(given: type[RecordIn | PartIn], table: Table) -> tuple[tuple[str, str | None, bool], ...]:
+    """Return of each field its name, the table that it refers to, and whether a column has its name."""
+    found = []
+    for name, info in given.model_fields.items():
+        to = next((m.table for m in info.metadata if isinstance(m, To)), None)
+        found.append((name, to, name in table.c))
+    return tuple(found)
+
+
 def _columns(given: RecordIn | PartIn, refs: Found, table: Table) -> dict[str, Any]:
     """Return the columns of one input: scalars as they are, a date as five, a reference as an id; parts have tables."""
     row: dict[str, Any] = {}
-    for name, info in type(given).model_fields.items():
+    for name, to, kept in _fields(type(given), table):
         value = getattr(given, name)
-        to = next((m for m in info.metadata if isinstance(m, To)), None)
         if isinstance(value, DateIn):
-            row |= {
-                name: value.edtf,
-                f"{name}_earliest": value.earliest,
-                f"{name}_latest": value.latest,
-                f"{name}_printed": value.printed,
-                f"{name}_inferred": value.inferred,
-            }
+            row[name] = value.edtf
+            row[f"{name}_earliest"] = value.earliest
+            row[f"{name}_latest"] = value.latest
+            row[f"{name}_printed"] = value.printed
+            row[f"{name}_inferred"] = value.inferred
         elif to is not None and not isinstance(value, list):
-            row[f"{name}_id"] = refs[to.table, value] if value is not None else None
+            row[f"{name}_id"] = refs[to, value] if value is not None else None
         elif name == "level":
             row["level"] = LEVELS.index(value) if value is not None else None
-        elif name in table.c:
+        elif kept:
             row[name] = value
     return row
 
@@ -87,55 +95,93 @@ def rows_of(resource: Resource, record_id: UUID, given: RecordIn, refs: Found) -
     return rows
 
 
+@cache
+def _referring(given: type[RecordIn | PartIn]) -> tuple[tuple[str, str, str | None], ...]:
+    """Return of each field that refers to a record, or whose items may, its name, name outside, and the table."""
+    found = []
+    for name, info in given.model_fields.items():
+        to = next((m.table for m in info.metadata if isinstance(m, To)), None)
+        parts = any(isinstance(a, type) and issubclass(a, PartIn) for a in get_args(info.annotation))
+        if to is not None or parts:
+            found.append((name, info.alias or name, to))
+    return tuple(found)
+
+
 def references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[str, str, Ref]]:
     """Yield each reference in an input: where it stands, the table it points at, and the reference."""
-    for name, info in type(given).model_fields.items():
-        value, at = getattr(given, name), f"{pointer}/{info.alias or name}"
-        to = next((m for m in info.metadata if isinstance(m, To)), None)
-        if to is not None and value is not None:
-            for n, ref in enumerate(value) if isinstance(value, list) else [(None, value)]:
-                yield at if n is None else f"{at}/{n}", to.table, ref
-        elif isinstance(value, list):
+    for name, outside, table in _referring(type(given)):
+        value, at = getattr(given, name), f"{pointer}/{outside}"
+        if table is None:
             for n, item in enumerate(value):
-                if isinstance(item, PartIn):
-                    yield from references(item, f"{at}/{n}")
+                yield from references(item, f"{at}/{n}")
+        elif isinstance(value, list):
+            for n, ref in enumerate(value):
+                yield f"{at}/{n}", table, ref
+        elif value is not None:
+            yield at, table, value
 
 
-FIND_REFS = """
-SELECT n, coalesce(
-  (CASE r.id IS NULL WHEN false THEN found_record(r.tab, r.id) END),
-  (CASE r.key IS NULL WHEN false THEN found_key(r.tab, r.key) END),
-  (CASE r.origin IS NULL WHEN false THEN found_origin(r.tab, r.origin, r.origin_id) END)) AS id
-FROM jsonb_to_recordset($1::jsonb) AS r(n int, tab text, id uuid, key text, origin text, origin_id text)
-"""
-"""Looks references up under the caller's own role, so that a hidden record answers as an absent one."""
+def _finding(table: str, form: str) -> str:
+    """Return the SELECT that finds references of one form in one table."""
+    column = (TARGETS[table].key or "id") if form == "key" else "id"
+    on = {
+        "id": "t.id = r.id",
+        "key": f'r.key = t."{column}"' if TARGETS[table].key else "false",
+        "origin": "t.origin = r.origin AND t.origin_id = r.origin_id",
+    }[form]
+    return f"SELECT r.n, (SELECT t.id FROM {table} t WHERE {on}) AS id FROM r WHERE tab = '{table}' AND form = '{form}'"  # noqa: S608 -- names of our own tables
+
+
+async def find_refs(transaction: Transaction, wanted: Collection[tuple[str, Ref]]) -> dict[tuple[str, Ref], UUID]:
+    """Look references up in one statement, under the caller's own role: a hidden record answers as an absent one."""
+    listed, asked = list(wanted), []
+    for n, (table, ref) in enumerate(listed):
+        form = "id" if ref.id is not None else "key" if ref.key is not None else "origin"
+        row = {"n": n, "tab": table, "form": form, "id": ref.id, "key": ref.key}
+        asked.append({**row, "origin": ref.origin, "origin_id": ref.origin_id})
+    if not asked:
+        return {}
+    kinds = sorted({(str(a["tab"]), str(a["form"])) for a in asked})
+    sql = (
+        "WITH r AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) "  # noqa: S608
+        "AS r(n int, tab text, form text, id uuid, key text, origin text, origin_id text)) "
+        + " UNION ALL ".join(_finding(*kind) for kind in kinds)
+    )
+    rows = await transaction.fetch(sql, to_json(asked))
+    return {listed[r["n"]]: r["id"] for r in rows if r["id"] is not None}
+
+
+async def unknown_codes(transaction: Transaction, codes: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those (vocabulary, code) that no vocabulary has."""
+    if not codes:
+        return set()
+    sql = (
+        "SELECT v, c FROM unnest($1::text[], $2::text[]) AS r(v, c) WHERE NOT EXISTS "
+        "(SELECT FROM vocabulary_terms t WHERE t.vocabulary = r.v AND t.code = r.c)"
+    )
+    vocabularies, terms = zip(*codes, strict=True)
+    return {(r[0], r[1]) for r in await transaction.fetch(sql, vocabularies, terms)}
+
+
+def missing_reference(pointer: str, table: str) -> FieldProblem:
+    """Say that a reference names nothing that the caller can see."""
+    detail = f"there is no such record in {table}, as far as this key can see"
+    return FieldProblem(pointer=pointer, code="unknown_reference", detail=detail)
+
+
+def missing_code(pointer: str, vocabulary: str) -> FieldProblem:
+    """Say that a code is none of its vocabulary."""
+    detail = f"not a code of the vocabulary; see /v1/vocabularies/{vocabulary}"
+    return FieldProblem(pointer=pointer, code="unknown_code", detail=detail)
 
 
 async def check(transaction: Transaction, given: RecordIn) -> dict[tuple[str, Ref], UUID]:
     """Find what the input refers to and the codes it uses, in one statement each; raises `Invalid` for the missing."""
-    wrong: list[FieldProblem] = []
-    found: dict[tuple[str, Ref], UUID] = {}
-    refs = list(references(given))
-    if refs:
-        asked = [{"n": n, "tab": table, **ref.model_dump(mode="json")} for n, (_, table, ref) in enumerate(refs)]
-        answers = {r["n"]: r["id"] for r in await transaction.fetch(FIND_REFS, json.dumps(asked))}
-        for n, (pointer, table, ref) in enumerate(refs):
-            if answers[n] is None:
-                detail = f"there is no such record in {table}, as far as this key can see"
-                wrong.append(FieldProblem(pointer=pointer, code="unknown_reference", detail=detail))
-            else:
-                found[table, ref] = answers[n]
-    codes = list(code_fields(given))
-    if codes:
-        asked_codes = [{"n": n, "vocabulary": v, "code": code} for n, (_, v, code) in enumerate(codes)]
-        sql = (
-            "SELECT n FROM jsonb_to_recordset($1::jsonb) AS r(n int, vocabulary text, code text) WHERE NOT EXISTS "
-            "(SELECT FROM vocabulary_terms t WHERE t.vocabulary = r.vocabulary AND t.code = r.code)"
-        )
-        for row in await transaction.fetch(sql, json.dumps(asked_codes)):
-            pointer, vocabulary, _ = codes[row["n"]]
-            detail = f"not a code of the vocabulary; see /v1/vocabularies/{vocabulary}"
-            wrong.append(FieldProblem(pointer=pointer, code="unknown_code", detail=detail))
+    refs, codes = list(references(given)), list(code_fields(given))
+    found = await find_refs(transaction, {(table, ref) for _, table, ref in refs})
+    unknown = await unknown_codes(transaction, {(vocabulary, code) for _, vocabulary, code in codes})
+    wrong = [missing_reference(pointer, table) for pointer, table, ref in refs if (table, ref) not in found]
+    wrong += [missing_code(pointer, vocabulary) for pointer, vocabulary, code in codes if (vocabulary, code) in unknown]
     if wrong:
         raise Invalid("See `errors` for each part that is wrong.", errors=wrong)
     return found
@@ -149,7 +195,8 @@ KEPT_BY_DATABASE = frozenset(
 
 
 @cache
-def _writable(table: Table) -> tuple[str, ...]:
+def writable(table: Table) -> tuple[str, ...]:
+    """Return the columns that a writer may fill: all but those that the database keeps."""
     return tuple(
         c.name
         for c in table.c
@@ -159,7 +206,7 @@ def _writable(table: Table) -> tuple[str, ...]:
 
 @cache
 def _quoted(table: Table) -> str:
-    return ", ".join(f'"{c}"' for c in _writable(table))
+    return ", ".join(f'"{c}"' for c in writable(table))
 
 
 @cache
@@ -172,7 +219,7 @@ def insert_sql(table: Table) -> str:
 @cache
 def update_sql(table: Table) -> str:
     """Update any number of rows in one statement, read from JSON as by `insert_sql`."""
-    changed = ", ".join(f'"{c}"' for c in _writable(table) if c not in {"id", "origin", "origin_id"})
+    changed = ", ".join(f'"{c}"' for c in writable(table) if c not in {"id", "origin", "origin_id"})
     values = changed.replace('"', "").split(", ")
     picked = ", ".join(f'n."{c}"' for c in values)
     return (
@@ -183,7 +230,7 @@ def update_sql(table: Table) -> str:
 
 def to_json(rows: Rows) -> str:
     """Write rows as PostgreSQL reads them back: dates, ids and decimals as text."""
-    return json.dumps(rows, default=str, ensure_ascii=False)
+    return pydantic_core.to_json(rows).decode()
 
 
 async def insert(transaction: Transaction, rows: dict[str, Rows], tables: dict[str, Table]) -> None:
@@ -208,9 +255,8 @@ def tables_of(resource: Resource) -> dict[str, tuple[Table, str]]:
 
 
 def same(kept: dict[str, Any], given: dict[str, Any], ignored: set[str]) -> bool:
-    """Tell whether a kept row, as JSON, holds just what is given."""
-    plain = json.loads(to_json([given]))[0]
-    return all(_norm(kept.get(k)) == _norm(v) for k, v in plain.items() if k not in ignored)
+    """Tell whether a kept row holds just what is given, both as JSON."""
+    return all(_norm(kept.get(k)) == _norm(v) for k, v in given.items() if k not in ignored)
 
 
 def _norm(value: Any) -> Any:
@@ -226,32 +272,43 @@ def _norm(value: Any) -> Any:
 def _match(given: Rows, kept: dict[str, dict[str, Any]], ids: dict[UUID, UUID]) -> tuple[Rows, Rows]:
     """Split the given parts into new and changed; equal ones get their old ids, what is left in `kept` goes."""
     fresh, changed = [], []
-    for row in given:
-        old = kept.pop(str(row["id"]), None)
-        if old is None and (old := next((k for k in kept.values() if same(k, row, {"id", "position"})), None)):
+    for row, plain in zip(given, json.loads(to_json(given)), strict=True):
+        old = kept.pop(plain["id"], None)
+        if old is None and (old := next((k for k in kept.values() if same(k, plain, {"id", "position"})), None)):
             del kept[old["id"]]
             ids[row["id"]] = UUID(old["id"])
             row["id"] = ids[row["id"]]
+            plain["id"] = old["id"]
         ids.setdefault(row["id"], row["id"])
         if old is None:
             fresh.append(row)
-        elif not same(old, row, set()):
+        elif not same(old, plain, set()):
             changed.append(row)
     return fresh, changed
 
 
-async def replace_parts(transaction: Transaction, resource: Resource, record_id: UUID, rows: dict[str, Rows]) -> None:
-    """Bring the parts to what is given: equal parts keep their rows and ids, the rest goes or comes."""
-    ids = {record_id: record_id}
+async def replace_parts(
+    transaction: Transaction, resource: Resource, records: list[UUID], rows: dict[str, Rows]
+) -> None:
+    """Bring the parts of records to what is given: equal parts keep their rows and ids, the rest goes or comes."""
+    ids = {record: record for record in records}
     for name, (table, owner) in tables_of(resource).items():
-        given = rows.get(name, [])
-        for row in given:
+        given: dict[str, Rows] = {}
+        for row in rows.get(name, []):
             row[owner] = ids.get(row[owner], row[owner])  # its owner may be a part that has just kept an older id
+            given.setdefault(str(row[owner]), []).append(row)
         sql = f'SELECT to_jsonb(t)::text FROM {table.name} t WHERE t."{owner}" = ANY($1::uuid[])'  # noqa: S608
-        kept = {k["id"]: k for r in await transaction.fetch(sql, list(ids.values())) for k in [json.loads(r[0])]}
-        fresh, changed = _match(given, kept, ids)
-        if kept:
-            await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", list(kept))  # noqa: S608
+        kept: dict[str, dict[str, dict[str, Any]]] = {}
+        for found in await transaction.fetch(sql, list(ids.values())):
+            part = json.loads(found[0])
+            kept.setdefault(part[owner], {})[part["id"]] = part
+        fresh, changed = [], []
+        for record, some in given.items():
+            new, other = _match(some, kept.setdefault(record, {}), ids)
+            fresh += new
+            changed += other
+        if gone := [part for some in kept.values() for part in some]:
+            await transaction.fetch(f"DELETE FROM {table.name} WHERE id = ANY($1::uuid[])", gone)  # noqa: S608
         if changed:
             await transaction.fetch(update_sql(table), to_json(changed))
         if fresh:
@@ -301,7 +358,7 @@ async def overwrite(
     refs = refs or await check(transaction, given)
     rows = rows_of(resource, record_id, given, refs)
     await transaction.fetch(update_sql(resource.table), to_json(rows.pop(resource.table.name)))
-    await replace_parts(transaction, resource, record_id, rows)
+    await replace_parts(transaction, resource, [record_id], rows)
 
 
 async def create_record(resource: Resource, given: RecordIn, writer: Writer) -> Response:

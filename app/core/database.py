@@ -18,7 +18,7 @@ AUTH = "auth"
 """The login that may only look keys up."""
 
 STREAM_IDLE_S = 60
-"""How long a long answer may stand still, or one of its statements take, before its connection is taken back."""
+"""How long a long answer may stand still, or one of its statements take unless said, before it loses its connection."""
 
 SIMPLE_ERRORS: dict[str, tuple[type[Problem], str]] = {
     "23505": (Conflict, "A record with that key, code or origin id exists already."),
@@ -218,13 +218,13 @@ class Database:
         return Transaction(self, audience)
 
     @asynccontextmanager
-    async def stream(self, audience: Audience) -> AsyncIterator[Any]:
+    async def stream(self, audience: Audience, longest_s: int = STREAM_IDLE_S) -> AsyncIterator[Any]:
         """Give a connection in a transaction that sees one moment, to read a long answer from.
 
         It comes from a small pool of its own: readers who take their time never take an ordinary request's connection.
-        A reader who takes nothing at all for a minute loses it.
+        A reader who takes nothing at all for a minute loses it, and so does a statement of more than `longest_s`.
         """
-        async with self.connection(audience, streams=True) as connection, open_stream(connection):
+        async with self.connection(audience, streams=True) as connection, open_stream(connection, longest_s):
             yield connection
 
     async def close(self) -> None:
@@ -233,9 +233,11 @@ class Database:
 
 
 @asynccontextmanager
-async def open_stream(connection: Any) -> AsyncIterator[None]:
+async def open_stream(connection: Any, longest_s: int) -> AsyncIterator[None]:
     """Hold a transaction that sees one moment, for as long as the reader goes on reading."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
-            await connection.execute(f"SET LOCAL {name} = '{STREAM_IDLE_S}s'")
+        await connection.execute(
+            f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_S}s'; "
+            f"SET LOCAL statement_timeout = '{longest_s}s'"
+        )
         yield

@@ -105,10 +105,11 @@ class Filter(BaseModel):
         """Return the conditions of these filters, each over a bind parameter of the filter's name."""
         return tuple(cls.wheres()[n].applied(n, used) for n in sorted(used) if "=" not in n)
 
-    def values(self) -> dict[str, Any]:
-        """Return the value of each filter in use, as PostgreSQL takes it."""
+    def values(self, used: frozenset[str] | None = None) -> dict[str, Any]:
+        """Return the value of each filter in use, as PostgreSQL takes it; `used` is what `used()` has said."""
         wheres = self.wheres()
-        return {n: wheres[n].given(getattr(self, n)) for n in self.used() if "=" not in n}
+        used = self.used() if used is None else used
+        return {n: wheres[n].given(getattr(self, n)) for n in used if "=" not in n}
 
 
 def _asks_for_nothing(value: Any) -> bool:

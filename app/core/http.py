@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -106,25 +106,39 @@ class Route(APIRoute):
     """A route whose handler runs in at most one transaction, committed before any byte of the answer leaves."""
 
     time_limit: ClassVar[float] = ANSWER_WAIT_S
+    kept: ClassVar[bool] = False
+    """True where what is read follows from the caller's audience, the URL, the Accept headers, the registry's records
+    and the day alone, so that an answer may be given again until the next commit: see `app/core/cache.py`."""
+
     reads_body: ClassVar[bool] = True
     """False for a handler that reads a long body by itself, piece by piece; it cannot be run twice."""
 
     def get_route_handler(self) -> Handler:
-        """Wrap the handler: body first, then the handler, then the commit; a deadlock is tried again."""
+        """Wrap the handler: body first, then the handler, then the commit."""
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             if self.reads_body and request.method not in {"GET", "HEAD"}:
                 await _read_body(request)
-            for left in range(TRIES - 1 if self.reads_body else 0, -1, -1):
-                try:
-                    return await _in_transaction(handler, request, self.time_limit)
-                except RETRYABLE:
-                    if not left:
-                        raise
-            raise AssertionError
+            return await self.run(handler, request)
 
         return answer
+
+    async def run(self, handler: Handler, request: Request) -> Response:
+        """Run a handler within the route's time, and its transaction to its end; a deadlock is tried again."""
+        for left in range(TRIES - 1 if self.reads_body else 0, -1, -1):
+            try:
+                return await _in_transaction(handler, request, self.time_limit)
+            except RETRYABLE:
+                if not left:
+                    raise
+        raise AssertionError
+
+
+class KeptRoute(Route):
+    """A route whose readings may be kept until the next commit; what it does besides reading never is."""
+
+    kept: ClassVar[bool] = True
 
 
 async def _in_transaction(handler: Handler, request: Request, time_limit: float) -> Response:
@@ -148,7 +162,7 @@ async def _in_transaction(handler: Handler, request: Request, time_limit: float)
 
 def etag_of(body: bytes, version: int | None = None) -> str:
     """Return a strong entity tag: the version this caller sees, if any, and a hash of the very bytes."""
-    digest = hashlib.blake2b(body, digest_size=9).hexdigest()
+    digest = hashlib.sha256(body).hexdigest()[:18]  # which processors have an instruction for
     return f'"{digest}"' if version is None else f'"{version}-{digest}"'
 
 
@@ -161,9 +175,14 @@ def conditional(request: Request, body: bytes, etag: str, headers: Iterable[tupl
         **dict(headers),
     }
     known = request.headers.get("if-none-match")
-    if known is not None and (known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}):
+    if known is not None and has_already(known, etag):
         return Response(status_code=304, headers=sent)
     return Response(body, media_type="application/json", headers=sent)
+
+
+def has_already(known: str, etag: str) -> bool:
+    """Tell whether If-None-Match names the answer with this entity tag (RFC 9110, section 13.1.2)."""
+    return known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}
 
 
 MOST_LANGUAGES = 5
@@ -284,6 +303,23 @@ def _known(request: Request, error: Exception) -> Problem:
     return problem
 
 
+EVERYWHERE = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"vary", b"Authorization, Accept, Accept-Encoding, Accept-Language"),
+)
+"""Headers of every answer. Nothing below varies by anything else."""
+
+
+class Compressed(GZipMiddleware):
+    """Pure ASGI: compresses for those who ask for it; for everybody else it is not there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        asked = scope["type"] == "http" and any(n == b"accept-encoding" and b"gzip" in v for n, v in scope["headers"])
+        await (super().__call__ if asked else self.app)(scope, receive, send)
+
+
 class Problems:
     """Pure ASGI: gives each request an id, and turns whatever was raised below into a problem."""
 
@@ -308,16 +344,13 @@ class Problems:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = identity
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.add_vary_header("Authorization")
-                headers.add_vary_header("Accept")
-                headers.add_vary_header("Accept-Encoding")
-                headers.add_vary_header("Accept-Language")
-                for name, value in scope["state"].get("rate_limit", {}).items():
-                    headers[name] = value
+                limits = scope["state"].get("rate_limit", {}).items()
+                message["headers"] = [
+                    *(h for h in message["headers"] if h[0] != b"vary"),
+                    (b"x-request-id", identity.encode()),
+                    *EVERYWHERE,
+                    *((name.lower().encode(), value.encode()) for name, value in limits),
+                ]
             elif head:
                 message = {**message, "body": b""}
             await send(message)

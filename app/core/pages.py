@@ -241,9 +241,12 @@ def count_statement(resource: Resource, filters: type[Filter], used: frozenset[s
 # --- cursors -------------------------------------------------------------------------------------------
 
 
+_NO_FILTERS = set(ListQuery.model_fields)
+
+
 def scope_of(resource: Resource, query: Filter, order: tuple[Order, ...]) -> str:
     """Return a hash of everything that a cursor is only good for: resource, filters and order."""
-    values = sorted((n, v) for n, v in query.model_dump(mode="json").items() if n not in ListQuery.model_fields)
+    values = sorted(query.model_dump(mode="json", exclude=_NO_FILTERS).items())
     text = json.dumps([resource.name, values, [(k.name, k.descending) for k in order]])
     return hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
 

@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 from fastapi import Response
@@ -23,7 +23,8 @@ async def list_records(resource: Resource, query: Filter, caller: Caller) -> Res
     used = query.used()
     order = pages.order_of(resource, query.sort, caller.audience, used)
     scope = pages.scope_of(resource, query, order)
-    values: dict[str, Any] = {**query.values(), "limit": query.limit + 1, "lang": languages(caller.request, query.lang)}
+    filtered = query.values(used)
+    values: dict[str, Any] = {**filtered, "limit": query.limit + 1, "lang": languages(caller.request, query.lang)}
     if query.cursor is not None:
         place = pages.read_cursor(query.cursor, scope, caller.database.secret)
         values |= {f"after_{n}": mark for n, mark in enumerate(place)}
@@ -46,7 +47,7 @@ async def list_records(resource: Resource, query: Filter, caller: Caller) -> Res
     body = '{"items":[' + ",".join(r[0] for r in rows[: query.limit]) + '],"next":' + json.dumps(following)
     if query.count == "exact":
         counting = pages.count_statement(resource, type(query), used)
-        row = await caller.database.row(caller.audience, counting.sql, *counting.arguments(query.values()))
+        row = await caller.database.row(caller.audience, counting.sql, *counting.arguments(filtered))
         body += f',"count":{row[0]}'
     encoded = (body + "}").encode()
     headers = [("Link", f'<{following}>; rel="next"')] if following else []
@@ -55,8 +56,9 @@ async def list_records(resource: Resource, query: Filter, caller: Caller) -> Res
 
 def next_url(caller: Caller, cursor: str) -> str:
     """Return the URL of the next page: this one's path and parameters with the new cursor."""
-    kept = [(n, v) for n, v in caller.request.query_params.multi_items() if n != "cursor"]
-    return f"{caller.request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+    scope = caller.request.scope
+    given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return f"{quote(scope['path'])}?{urlencode([*((n, v) for n, v in given if n != 'cursor'), ('cursor', cursor)])}"
 
 
 async def get_record(resource: Resource, record_id: UUID, query: OneQuery, caller: Caller) -> Response:

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from app.core.database import RETRYABLE, Database, open_stream
+from app.core.database import RETRYABLE, STREAM_IDLE_S, Database, open_stream
 from app.core.records import Audience
-from app.core.servers import LOST, Server
+from app.core.servers import LOST, STANDBY_WAIT_S, Server
 
 T = TypeVar("T")
 
@@ -27,9 +27,6 @@ POSITION = "Chronika-Position"
 
 CATCH_UP_S = 0.15
 """How long a request waits for a standby to come as far as it asks for, before the primary answers it."""
-
-STANDBY_WAIT_S = 1.0
-"""How long a request waits for a connection to a standby."""
 
 ELSEWHERE = (*LOST, *RETRYABLE, asyncpg.SyntaxOrAccessError)
 """What another server may get past: this one is away, or has cancelled it to replay, or lacks a migration yet."""
@@ -104,7 +101,7 @@ class Reader(Database):
             try:
                 return pool, await pool.acquire(timeout=STANDBY_WAIT_S)
             except LOST as error:
-                self._failed(standby, error)
+                self.failed(standby, error)
         return await self._primary.acquire(audience, streams=streams)
 
     async def fetch(self, audience: Audience | str, sql: str, *arguments: Any) -> list[Any]:
@@ -133,30 +130,38 @@ class Reader(Database):
                 except ELSEWHERE as error:
                     if standby is None:
                         raise
-                    self._failed(standby, error)
+                    self.failed(standby, error)
                 else:
-                    self._begun = True
+                    self.began()
                     return answer
 
     @asynccontextmanager
-    async def stream(self, audience: Audience) -> AsyncIterator[Any]:
+    async def stream(self, audience: Audience, longest_s: int = STREAM_IDLE_S) -> AsyncIterator[Any]:
         """Give a connection in a transaction that sees one moment, to read a long answer from."""
         while True:
             async with AsyncExitStack() as stack:
                 connection = await stack.enter_async_context(self.connection(audience, streams=True))
                 standby = self._standby
                 try:
-                    await stack.enter_async_context(open_stream(connection))
+                    await stack.enter_async_context(open_stream(connection, longest_s))
                 except ELSEWHERE as error:
                     if standby is None:
                         raise
-                    self._failed(standby, error)
+                    self.failed(standby, error)
                     continue
-                self._begun = True
+                self.began()
                 yield connection
                 return
 
-    def _failed(self, standby: Server, error: BaseException) -> None:
+    async def server(self) -> Server | None:
+        """Return the standby that answers this request from now on, if it can; None for the primary."""
+        return await self._chosen()
+
+    def began(self) -> None:
+        """Note that the request knows by now how its server stands: no other standby may go on with it."""
+        self._begun = True
+
+    def failed(self, standby: Server, error: BaseException) -> None:
         """Pass a standby over: for this request, and, unless it was just busy or replaying, until it answers again."""
         if isinstance(error, LOST) and not isinstance(error, TimeoutError):
             standby.up = False

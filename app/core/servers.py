@@ -19,6 +19,9 @@ from app.core.settings import role_password
 WAIT_S = 2.0
 """How long a request waits for a connection before it is told to come back."""
 
+STANDBY_WAIT_S = 1.0
+"""How long a request waits for a connection to a standby, before the primary answers it."""
+
 STREAMS = 3
 """How many long answers an audience may read at once from one worker; one more is told to come back."""
 
@@ -109,6 +112,16 @@ class Server:
         role = f"chronika_{login}"
         url = self._url.set(username=role, password=role_password(self._secret, role))
         return url.render_as_string(hide_password=False)
+
+    async def fetch(self, login: str, sql: str, *arguments: Any) -> list[Any]:
+        """Run one statement under a login and return its rows."""
+        async with (await self.pool(login)).acquire(timeout=STANDBY_WAIT_S) as connection:
+            rows: list[Any] = await connection.fetch(sql, *arguments)
+            return rows
+
+    async def row(self, login: str, sql: str) -> Any:
+        """Run one statement under a login and return its first row."""
+        return (await self.fetch(login, sql))[0]
 
     async def look(self) -> None:
         """Ask where the server stands; whoever asks meanwhile gets the same answer. Raises nothing."""

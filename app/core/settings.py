@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     pool_size: int = Field(
         default=4, ge=1, le=100, description="Database connections per audience and worker, at most."
     )
+    cache_mb: int = Field(
+        default=32,
+        ge=0,
+        le=10_000,
+        description="Megabytes of memory per worker for answers, which are given again until the next commit; 0 keeps "
+        "none.",
+    )
     requests_per_minute: int = Field(
         default=6000,
         ge=0,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -11,21 +11,29 @@ _NAMED = re.compile(r"\(vocabulary ([a-z_]+)\)")
 
 
 @cache
-def _vocabularies(model: type[BaseModel]) -> dict[str, str]:
-    """Return field name → vocabulary. The description that people read is the one place that says it."""
-    found = {n: _NAMED.search(i.description or "") for n, i in model.model_fields.items()}
-    return {n: m.group(1) for n, m in found.items() if m}
+def _vocabularies(model: type[BaseModel]) -> tuple[tuple[str, str, str | None], ...]:
+    """Return of each field that holds codes, or whose items may, its name, name outside, and the vocabulary.
+
+    The description that people read is the one place that names it.
+    """
+    found = []
+    for name, info in model.model_fields.items():
+        named = _NAMED.search(info.description or "")
+        parts = any(isinstance(a, type) and issubclass(a, BaseModel) for a in get_args(info.annotation))
+        if named or parts:
+            found.append((name, info.alias or name, named.group(1) if named else None))
+    return tuple(found)
 
 
 def code_fields(given: BaseModel, pointer: str = "") -> Iterator[tuple[str, str, Any]]:
     """Yield each code in an input: its JSON pointer, its vocabulary, and the code."""
-    vocabularies = _vocabularies(type(given))
-    for name, info in type(given).model_fields.items():
-        value, at = getattr(given, name), f"{pointer}/{info.alias or name}"
-        if name in vocabularies and value is not None:
+    for name, outside, vocabulary in _vocabularies(type(given)):
+        value, at = getattr(given, name), f"{pointer}/{outside}"
+        if value is None:
+            continue
+        if vocabulary is not None:
             many = enumerate(value) if isinstance(value, list) else [(None, value)]
-            yield from ((at if n is None else f"{at}/{n}", vocabularies[name], v) for n, v in many)
+            yield from ((at if n is None else f"{at}/{n}", vocabulary, v) for n, v in many)
         elif isinstance(value, list):
             for n, item in enumerate(value):
-                if isinstance(item, BaseModel):
-                    yield from code_fields(item, f"{at}/{n}")
+                yield from code_fields(item, f"{at}/{n}")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.errors import Gone, NotFound
-from app.core.http import Route
+from app.core.http import KeptRoute
 from app.core.openapi import (
     CHANGED,
     CREATED,
@@ -28,8 +28,8 @@ from app.events.models import EventIn, EventRead
 from app.events.queries import EVENTS, EventQuery
 from app.events.timeline import Timeline, get_timeline
 
-router = APIRouter(prefix="/v1/events", tags=["events"], route_class=Route)
-timelines = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=KeptRoute)
+timelines = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=KeptRoute)
 
 
 @router.get("", responses=LIST(EventRead), response_class=Response)

@@ -9,10 +9,13 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from sqlalchemy.engine import make_url
 
 from app.core import schema
 from app.core.embedded import bin_path
+from app.persons import erasures
 
 DUMP, PROOF = "database.dump", "fingerprint.json"
 NEEDED = ("tables", "policies", "grants", "roles", "functions", "triggers")
@@ -99,8 +103,8 @@ def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value if isinstance(value, bool | int) else str(value)
 
 
-def _client(url: str, program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL's against a database; the password goes by the environment, never by arguments."""
+def _client(url: str, program: str, *arguments: str) -> str:
+    """Run a program of PostgreSQL's against a database and return what it prints; the password is never an argument."""
     to = make_url(url)
     host = to.host or str(to.query.get("host", ""))
     given = {"PGHOST": host, "PGPORT": str(to.port or ""), "PGUSER": to.username or "", "PGDATABASE": to.database or ""}
@@ -114,6 +118,7 @@ def _client(url: str, program: str, *arguments: str) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise BackupError(f"{program} failed: {lines[0][:300]}")
+    return done.stdout
 
 
 async def _dump(url: str, directory: Path) -> dict[str, Any]:
@@ -183,6 +188,10 @@ def _open(path: Path, directory: Path) -> dict[str, Any]:
     return found
 
 
+_OF_THE_SCHEMA = re.compile(r" (SCHEMA - public|(COMMENT|ACL) - SCHEMA public) ")
+"""Lines of a dump's list of contents that make the schema, not what is in it."""
+
+
 async def _fill(url: str, secret: bytes, directory: Path) -> dict[str, Any]:
     url = await schema.writable_url(url)
     connection = await schema.connect_owner(url)
@@ -190,10 +199,12 @@ async def _fill(url: str, secret: bytes, directory: Path) -> dict[str, Any]:
         if await connection.fetch(TABLES):
             raise BackupError("the database is not empty; restore into a new one, such as `createdb` makes")
         await schema.make_roles(url, secret)
-        options = ("--single-transaction", "--exit-on-error", "--clean", "--if-exists")
-        name = f"--dbname={make_url(url).database}"
-        await asyncio.to_thread(_client, url, "pg_restore", *options, name, str(directory / DUMP))
-        await schema.make_roles(url, secret)  # the schema was made anew: its grants once more
+        # The schema itself stays as the roles have it: made anew it would belong to an owner who is no superuser alone.
+        dump, contents = str(directory / DUMP), directory / "contents"
+        listed = await asyncio.to_thread(_client, url, "pg_restore", "--list", dump)
+        contents.write_text("".join(f"{line}\n" for line in listed.splitlines() if not _OF_THE_SCHEMA.search(line)))
+        options = ("--single-transaction", "--exit-on-error", f"--use-list={contents}")
+        await asyncio.to_thread(_client, url, "pg_restore", *options, f"--dbname={make_url(url).database}", dump)
         async with connection.transaction():
             await connection.execute("SET LOCAL ROLE chronika_owner; SET LOCAL statement_timeout = 0")
             return await fingerprint(connection)
@@ -201,17 +212,37 @@ async def _fill(url: str, secret: bytes, directory: Path) -> dict[str, Any]:
         await connection.close()
 
 
-def restore(url: str, secret: bytes, path: Path) -> dict[str, Any]:
-    """Restore a backup into an empty database and return the fingerprint, which is that of the backup.
+@dataclass
+class Restored:
+    """What came of a restore."""
 
-    Raises `BackupError` for a file that is no backup, a database that is not empty, or a result that differs.
+    fingerprint: dict[str, Any]
+    last_erasure: str
+    """When somebody was last erased, as far as the backup knows."""
+    replayed: tuple[int, int] | None = None
+    """How many were erased again, and how many of the list are not in the backup; None without a list."""
+
+
+def restore(url: str, secret: bytes, path: Path, again: Iterable[str] | None = None) -> Restored:
+    """Restore a backup into an empty database, prove it is the same, then erase again whoever a list names.
+
+    Raises `BackupError` for a file that is no backup, a list that is none, a database that is not empty, or a result
+    that differs; the list is read before anything is written.
     """
+    try:
+        wanted_gone = erasures.read(again) if again is not None else None
+    except (KeyError, TypeError, ValueError):
+        raise BackupError("--erasures is not what `chronika db erasures` printed; nothing was restored") from None
     with tempfile.TemporaryDirectory() as name:
         wanted = _open(path, Path(name))
         found = asyncio.run(_fill(url, secret, Path(name)))
     if different := [part for part in wanted if json.loads(json.dumps(found.get(part))) != wanted[part]]:
         raise BackupError(f"what was restored differs from the backup in: {', '.join(different)}; do not use it")
-    return found
+    if "erasures" not in found["tables"]:  # of an older version, which `db upgrade` brings to this one first
+        return Restored(found, "the backup was made")
+    listed = asyncio.run(erasures.listed(url))
+    last = json.loads(listed[-1])["at"][:19] if listed else "the registry began"
+    return Restored(found, last, asyncio.run(erasures.repeat(url, wanted_gone)) if wanted_gone is not None else None)
 
 
 def told(found: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from app.core.database import Database
 from app.core.filters import Filter
 from app.core.records import LEVELS, Audience, Level
 from app.core.settings import Settings, secret_bytes
+from app.core.streams import LONGEST_S
 from app.exchange import export, readers
 from app.exchange import mapping as mappings
 from app.exchange.importer import Mapped, Run, own_records
@@ -115,7 +116,7 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
 async def export_one(database: Database, resource: str, query: Any, audience: Audience, file: BinaryIO) -> int:
     """Write one export to a file and return how many records it holds."""
     with progress_bar() as progress:
-        async with export.snapshot(database, audience) as connection:
+        async with database.stream(audience, LONGEST_S) as connection:
             return await _write(connection, resource, query, audience, (file, progress))
 
 
@@ -123,7 +124,7 @@ async def export_all(database: Database, audience: Audience, directory: Path) ->
     """Write all nine resources as NDJSON into a directory, in one snapshot; return how many records of each."""
     counts = {}
     with progress_bar() as progress:
-        async with export.snapshot(database, audience) as connection:
+        async with database.stream(audience, LONGEST_S) as connection:
             for resource in (r.name for r in ORDER):
                 query = read_filters(resource, "ndjson", [])
                 with whole_file(directory / f"{resource}.ndjson") as file:

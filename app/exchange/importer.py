@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from pydantic import ValidationError
 
-from app.core.database import problem_of
-from app.core.errors import Unavailable
+from app.core.batches import Item
 from app.exchange.mapping import Mapping, RowProblem, Values, digest, drafts
 from app.exchange.queries import ORDER
 from app.exchange.readers import Row
-from app.exchange.store import Item, Outcome, Seen, Store, Unit
+from app.exchange.store import Outcome, Seen, Store, Unit
 
 BATCH = 200
 """Rows of one transaction: enough to make a statement's cost small, few enough to be done within its time limit."""
@@ -71,7 +69,7 @@ class Mapped:
                 items.append(known[1])
                 continue
             data = {**self.defaults, **draft.data, "origin": self.mapping.origin, "origin_id": draft.origin_id}
-            item = Item(RESOURCES[draft.resource], _validated(draft.resource, data, draft.name), draft.shared)
+            item = Item(RESOURCES[draft.resource], _validated(draft.resource, data, draft.name), once=draft.shared)
             items.append(item)
             if draft.shared and len(self.shared) < SHARED:
                 self.shared[draft.origin_id] = draft.data, item
@@ -134,7 +132,6 @@ class Run:
 
     async def run(self, rows: Iterable[Row], units_of: Callable[[Row, Outcome], Unit | None]) -> None:
         """Import all rows."""
-        await self.store.prepare()
         waiting: list[Unit] = []
         batch: list[Unit] = []
         for row in rows:
@@ -158,34 +155,20 @@ class Run:
                 self.outcome.unknown[problem.unknown] += 1
             self._rejected(row.line, problem.column, problem.problem)
             return None
-        if unit is not None and (wrong := self.store.unknown_code(unit)):
-            where, vocabulary, code = wrong
-            self.outcome.unknown[vocabulary, code] += 1
-            self._rejected(row.line, where, f"not a code of the vocabulary {vocabulary}")
-            return None
         return unit
 
     async def _write(self, units: list[Unit], *, wait: bool) -> list[Unit]:
-        """Write a batch, or where PostgreSQL refuses it, each of its rows by itself; return the rows to try again."""
+        """Write a batch; return the rows to try again."""
         if not units:
             return []
-        try:
-            done, lost = await self.store.write(units)
-        except asyncpg.PostgresError as error:
-            problem = problem_of(error)
-            if problem is None or isinstance(problem, Unavailable):
-                raise
-            if len(units) == 1:
-                self._rejected(units[0].line, "", problem.detail or problem.title)
-                return []
-            return [again for unit in units for again in await self._write([unit], wait=wait)]
+        done, rejected = await self.store.write(units)
         self.outcome.add(done)
-        if wait:
-            return list({id(m.unit): m.unit for m in lost}.values())
-        told: set[int] = set()
-        for missing in lost:
-            self.outcome.unknown[missing.table, missing.key] += 1
-            if id(missing.unit) not in told:
-                told.add(id(missing.unit))
-                self._rejected(missing.unit.line, missing.field, f"there is no such record in {missing.table}")
-        return []
+        again = []
+        for row in rejected:
+            if wait and row.waits:
+                again.append(row.unit)
+                continue
+            if row.unknown:
+                self.outcome.unknown[row.unknown] += 1
+            self._rejected(row.unit.line, row.field, row.problem)
+        return again

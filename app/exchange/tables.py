@@ -29,7 +29,6 @@ BREAK = "\x1e"
 FORMULA: SQL = literal_column(r"'^(''*[-=+@\t\r\n])'")
 APOSTROPHE_BEFORE: SQL = literal_column(r"'''\1'")
 LINE_BREAK: SQL = literal_column(r"E'\n'")
-NOTHING: SQL = literal_column("''")
 SEPARATOR: SQL = literal_column("'; '")
 
 
@@ -37,11 +36,6 @@ def _cell(text: SQL) -> SQL:
     """Put an apostrophe before what a spreadsheet would take for a formula, and before an apostrophe of that kind."""
     guarded = func.regexp_replace(text, FORMULA, APOSTROPHE_BEFORE)
     return func.replace(guarded, LINE_BREAK, literal_column(r"E'\x1e'"))
-
-
-def one_line(json_text: SQL) -> SQL:
-    """Join the lines of a JSON text: PostgreSQL breaks it between items of arrays, and a string never holds a break."""
-    return func.replace(json_text, LINE_BREAK, NOTHING)
 
 
 def _reference(name: str, table: str, key: SQL) -> Iterator[tuple[str, SQL]]:
@@ -94,7 +88,7 @@ def columns(resource: Resource, source: FromClause, audience: Audience) -> Itera
             yield from _links(links[name], source)
         elif get_origin(info.annotation) is list and name not in source.c:
             whole = shape(resource, source, audience, only=frozenset({shown}))
-            yield shown, one_line(cast(func.json_extract_path(whole, literal_column(f"'{shown}'")), Text))
+            yield shown, cast(func.json_extract_path(whole, literal_column(f"'{shown}'")), Text)
         elif _is(info.annotation, EdtfDate):
             yield shown, _cell(source.c[name])
             yield f"{shown}_earliest", source.c[f"{name}_earliest"]

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query, Response
 
 from app.core.access import CallerDep, EditorDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
-from app.core.http import Route
+from app.core.http import KeptRoute
 from app.core.openapi import CHANGED, CREATED, DELETED, HISTORY, LIST, ONE, WRITTEN, patch_of
 from app.core.pages import OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.organisations.models import OrganisationIn, OrganisationRead
 from app.organisations.queries import ORGANISATIONS, OrganisationQuery
 
-router = APIRouter(prefix="/v1/organisations", tags=["organisations"], route_class=Route)
+router = APIRouter(prefix="/v1/organisations", tags=["organisations"], route_class=KeptRoute)
 
 
 @router.get("", responses=LIST(OrganisationRead), response_class=Response)

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from typing import get_args
 from uuid import UUID
 
 from app.core.schema import connect_owner
+from app.persons.models import ErasureReason
 
 
 async def listed(url: str) -> list[str]:
@@ -21,14 +23,21 @@ async def listed(url: str) -> list[str]:
         await connection.close()
 
 
-async def replay(url: str, lines: Iterable[str]) -> tuple[int, int]:
-    """Erase again whoever a list names; return how many were erased and how many this database never knew.
+Wanted = list[tuple[UUID, str]]
+"""Persons and the reasons for which they were erased."""
 
-    Raises:
-        ValueError: A line is not one of `listed`; nothing was erased then.
-    """
+
+def read(lines: Iterable[str]) -> Wanted:
+    """Read such a list; raises ValueError, KeyError or TypeError where a line is not one of `listed`."""
     found = [json.loads(line) for line in lines if line.strip()]
     wanted = [(UUID(item["person"]), str(item["reason"])) for item in found]
+    if unknown := {reason for _, reason in wanted} - set(get_args(ErasureReason)):
+        raise ValueError(unknown)
+    return wanted
+
+
+async def repeat(url: str, wanted: Wanted) -> tuple[int, int]:
+    """Erase again whoever a list names; return how many were erased and how many this database never knew."""
     erased = unknown = 0
     connection = await connect_owner(url)
     try:
@@ -40,3 +49,8 @@ async def replay(url: str, lines: Iterable[str]) -> tuple[int, int]:
     finally:
         await connection.close()
     return erased, unknown
+
+
+async def replay(url: str, lines: Iterable[str]) -> tuple[int, int]:
+    """Read a list and `repeat` it; nothing is erased where a line is not one of `listed` (errors as of `read`)."""
+    return await repeat(url, read(lines))

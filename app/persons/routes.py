@@ -9,7 +9,7 @@ from app.core import errors, openapi
 from app.core.access import CallerDep, EditorDep, GuardianWriterDep, WriterDep
 from app.core.crud import create_record, delete_record, replace_record, update_record
 from app.core.errors import Forbidden, NotFound, TooLarge, UnsupportedMedia
-from app.core.http import Route
+from app.core.http import KeptRoute
 from app.core.openapi import (
     CHANGED,
     CREATED,
@@ -40,7 +40,7 @@ SIMILAR = {
 Other = Annotated[UUID, Path(description="Id of the other person.")]
 JUDGED = {204: {"description": "It is so recorded."}, **openapi.problems(errors.Forbidden, errors.NotFound)}
 
-router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=Route)
+router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=KeptRoute)
 
 
 @router.get("", responses=LIST(PersonRead), response_class=Response)

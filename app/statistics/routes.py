@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.core.access import CallerDep
-from app.core.http import Route
+from app.core.http import KeptRoute
 from app.core.openapi import ETAG, NOT_MODIFIED, problems
 from app.statistics import figures as _figures  # noqa: F401 -- puts what is counted beside published figures
 from app.statistics.catalogue import Catalogue, catalogue
@@ -19,7 +19,7 @@ from app.statistics.questions import (
     StatusesAsked,
 )
 
-router = APIRouter(prefix="/v1/statistics", tags=["statistics"], route_class=Route)
+router = APIRouter(prefix="/v1/statistics", tags=["statistics"], route_class=KeptRoute)
 
 ANSWER = {
     200: {

@@ -7,12 +7,12 @@ from pydantic import BaseModel, Field
 
 from app.core.access import CallerDep
 from app.core.errors import NotFound
-from app.core.http import Route, conditional, etag_of
+from app.core.http import KeptRoute, conditional, etag_of
 from app.core.openapi import NOT_MODIFIED, problems
 from app.core.text import Code
 from app.vocabularies import queries
 
-router = APIRouter(prefix="/v1", tags=["vocabularies"], route_class=Route)
+router = APIRouter(prefix="/v1", tags=["vocabularies"], route_class=KeptRoute)
 
 
 class Term(BaseModel):

@@ -46,7 +46,7 @@ async def counted(sample_site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         connection.add_query_logger(lambda record: ran.append(record.query))
 
     monkeypatch.setattr(asyncpg, "create_pool", partial(asyncpg.create_pool, init=listen))
-    app = create_app(sample_site.settings())
+    app = create_app(sample_site.settings().model_copy(update={"cache_mb": 0}))  # a kept answer asks for no records
     clients = {
         role: httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://chronika.test", headers=sample_site.headers(role)

@@ -5,12 +5,15 @@ import json
 import tarfile
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
+from app.core import schema
 from app.core.database import Database
+from app.core.embedded import embedded_server
 from app.core.settings import role_password
 from app.exchange import backup
 from app.exchange.backup import BackupError
@@ -58,7 +61,7 @@ def saved(full: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_backup_restores_to_the_same_fingerprint(full: Site, saved: Path, server_url: str, tmp_path: Path) -> None:
     url = empty(server_url, "restored")
-    found = backup.restore(url, SECRET.encode(), saved)
+    found = backup.restore(url, SECRET.encode(), saved).fingerprint
     assert found["tables"]["persons"][0] > 50
     assert len(found["policies"]) > 50
     # Backed up again it is the same too, so the proof is no accident of the restore's own reading.
@@ -100,6 +103,43 @@ def test_the_fingerprint_sees_every_harm(full: Site, harm: str) -> None:
 
     before, after = asyncio.run(sealed())
     assert before != after
+
+
+def test_a_restore_erases_again_whoever_a_list_names(saved: Path, server_url: str) -> None:
+    url = empty(server_url, "erased_again")
+    site = backup.restore(url, SECRET.encode(), saved)
+    assert (site.replayed, site.last_erasure) == (None, "the registry began")
+    [[(person, name)]] = run(url, "SELECT person_id, text FROM person_names LIMIT 1")
+    lines = [json.dumps({"person": str(p), "reason": "request", "at": "2024-05-01"}) for p in (person, UUID(int=7))]
+
+    not_erased = empty(server_url, "not_erased")
+    for wrong in ("{}", "[]", lines[0].replace("request", "asked")):
+        with pytest.raises(BackupError, match="nothing was restored"):
+            backup.restore(not_erased, SECRET.encode(), saved, [*lines, wrong])
+    assert run(not_erased, backup.TABLES)[0] == []
+
+    url = empty(server_url, "erased_again")
+    assert backup.restore(url, SECRET.encode(), saved, lines).replayed == (1, 1)
+    left, told = run(
+        url,
+        f"SELECT count(*) FROM persons WHERE id = '{person}'",
+        f"SELECT count(*) FROM changes WHERE record_id = '{person}' AND data IS NOT NULL",
+    )
+    assert (left[0][0], told[0][0]) == (0, 0), name
+
+
+def test_an_owner_who_is_no_superuser_backs_up_and_restores(tmp_path: Path) -> None:
+    with embedded_server(tmp_path / "pg", SECRET.encode(), fast=True) as server:
+        databases = ("CREATE DATABASE first OWNER desk", "CREATE DATABASE second OWNER desk")
+        run(server, "CREATE ROLE desk LOGIN CREATEROLE PASSWORD 'x'", *databases)
+        first, second = (
+            make_url(server).set(username="desk", password="x", database=name).render_as_string(hide_password=False)
+            for name in ("first", "second")
+        )
+        schema.upgrade(first, SECRET.encode())
+        found = backup.backup(first, tmp_path / "b")
+        assert backup.restore(second, SECRET.encode(), tmp_path / "b").fingerprint == found
+        assert asyncio.run(schema.is_at_head(second, SECRET.encode()))
 
 
 def test_a_database_that_is_not_empty_is_refused(full: Site, saved: Path) -> None:

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from starlette.requests import Request
 
 from app.core.access import Caller
 from app.core.records import Audience
-from app.exchange import export
+from app.core.servers import STREAMS
+from app.core.streams import LONGEST_S
+from app.exchange.export import export_records
 from app.exchange.queries import EXPORTABLE
 from tests.conftest import Api
 from tests.factories import make
@@ -163,7 +166,7 @@ async def test_an_empty_export_is_whole(api: Api) -> None:
 
 async def test_an_export_may_take_longer_than_a_page_and_only_itself(sample: Api) -> None:
     database = sample.app.state.database
-    async with export.snapshot(database, Audience.PUBLIC) as connection:
+    async with database.stream(Audience.PUBLIC, LONGEST_S) as connection:
         assert await connection.fetchval("SHOW statement_timeout") == "1h"
         assert await connection.fetchval("SHOW transaction_read_only") == "on"
     row = await database.row(Audience.PUBLIC, "SHOW statement_timeout")
@@ -171,24 +174,20 @@ async def test_an_export_may_take_longer_than_a_page_and_only_itself(sample: Api
 
 
 async def test_exports_leave_connections_for_lists(sample: Api) -> None:
-    most = sample.app.state.settings.pool_size // 2
-    for _ in range(most):
-        export.EXPORTS.start(Audience.PUBLIC, most)
-    try:
+    database = sample.app.state.database
+    async with AsyncExitStack() as others:
+        for _ in range(STREAMS):
+            await others.enter_async_context(database.stream(Audience.PUBLIC))
         refused = await sample.public.get("/v1/places/export")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert (await sample.public.get("/v1/places")).status_code == 200
-    finally:
-        for _ in range(most):
-            export.EXPORTS.end(Audience.PUBLIC)
     assert (await sample.public.get("/v1/places/export")).status_code == 200
-    assert export.EXPORTS.running[Audience.PUBLIC] == 0
 
 
 async def test_a_client_that_goes_away_ends_its_export(sample: Api, owner: Any) -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "app": sample.app}
     caller = Caller(Request(scope), sample.app.state.database, Audience.EDITOR)
-    response = export.ExportResponse(EXPORTABLE["events"][0], EXPORTABLE["events"][1](), caller)
+    response = await export_records(EXPORTABLE["events"][0], EXPORTABLE["events"][1](), caller)
     gone = asyncio.Event()
 
     async def receive() -> dict[str, str]:
@@ -202,7 +201,6 @@ async def test_a_client_that_goes_away_ends_its_export(sample: Api, owner: Any) 
 
     async with asyncio.timeout(5):
         await response(scope, receive, send)
-    assert export.EXPORTS.running[Audience.EDITOR] == 0
     async with asyncio.timeout(5):
         while await owner.fetchval(RUNNING):  # noqa: ASYNC110 -- the event is in another process
             await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from app.exchange.console import ImportOptions, run_import
@@ -42,6 +43,34 @@ async def totals(owner: asyncpg.Connection) -> dict[str, Any]:
     row = await owner.fetchrow(TOTALS)
     assert row is not None
     return dict(row)
+
+
+async def published(client: httpx.AsyncClient) -> dict[str, Any]:
+    """Return the totals that the service's own statistics give, as anybody would ask for them."""
+
+    async def ask(measure: str, **asked: str) -> dict[str, Any]:
+        answer = await client.get(f"/v1/statistics/{measure}", params=asked)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def total(measure: str, **asked: str) -> float:
+        found = await ask(measure, **asked)
+        return float(found["total"]["value"] + found["undated"])  # what has no date is in no cell
+
+    decade = {"from": "2011-01-01", "to": "2021-01-01"}
+    years = await ask("events", by="year", type="administrative_prosecution", **decade)
+    sexes = await ask("events", by="sex")
+    return {
+        "cases": await total("cases"),
+        "undated": (await ask("cases"))["undated"],
+        "no_court": await total("cases", court="not_stated"),
+        "arrests": await total("sentences", sentence="administrative_arrest"),
+        "days": await total("arrest_days"),
+        "base_values": await total("fines", unit="base_value"),
+        "years": {r["year"]: r["value"] for r in years["rows"] if r["value"]},
+        "sexes": {r["sex"]: r["value"] for r in sexes["rows"]},
+    }
 
 
 def beside(tmp_path: Path) -> Path:
@@ -77,6 +106,17 @@ def counted(rows: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
+def to_publish(rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Count what the statistics are asked for from the rows themselves."""
+    found = counted(rows)
+    sexes = {"м": "male", "ж": "female", "": "not_stated"}
+    return {
+        **{n: found[n] for n in ("cases", "undated", "no_court", "arrests", "days", "base_values")},
+        "years": Counter(r["event_date"][:4] for r in rows),
+        "sexes": Counter(sexes[r["sex"].strip()] for r in rows),
+    }
+
+
 @pytest.fixture
 def imported(api: Api) -> Callable[..., Any]:
     """Give what imports a file into the empty registry of the test."""
@@ -89,7 +129,7 @@ def imported(api: Api) -> Callable[..., Any]:
 
 
 async def test_a_part_of_the_file_gives_its_own_totals(
-    imported: Callable[..., Any], owner: asyncpg.Connection, tmp_path: Path
+    imported: Callable[..., Any], api: Api, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     rows = json.loads(beside(tmp_path).read_text())
     some = rows[:120] + [r for r in rows if r["arrest"] and r["fine"]] + [r for r in rows if r["fine"] == "810,00 руб."]
@@ -98,6 +138,7 @@ async def test_a_part_of_the_file_gives_its_own_totals(
     outcome = await imported(part)
     assert (outcome.rejected, outcome.repeated) == (0, len(some) + 1 - len(distinct(some)))
     assert await totals(owner) == counted(distinct(some))
+    assert await published(api.editor) == to_publish(distinct(some))
     roubles = await owner.fetch("SELECT amount FROM sentence_components WHERE unit = 'BYN'")
     assert [r[0] for r in roubles] == [Decimal(810)]
     again = await imported(part)
@@ -167,7 +208,7 @@ async def test_an_import_stopped_halfway_goes_on_to_the_same_end(
 
 @pytest.mark.full
 async def test_the_whole_file_gives_its_totals(
-    imported: Callable[..., Any], owner: asyncpg.Connection, tmp_path: Path
+    imported: Callable[..., Any], api: Api, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     real = beside(tmp_path)
     outcome = await imported(real, report=tmp_path / "rejected.ndjson")
@@ -176,5 +217,8 @@ async def test_the_whole_file_gives_its_totals(
     assert found == counted(distinct(json.loads(real.read_text())))
     assert (found["cases"], found["arrests"], found["days"], found["base_values"]) == (6498, 2788, 32747, 79738)
     assert (found["longest"], found["largest"]) == (30, 270)
+    told = await published(api.editor)
+    assert told == to_publish(distinct(json.loads(real.read_text())))
+    assert [told[n] for n in ("cases", "arrests", "days", "base_values")] == [6498, 2788, 32747, 79738]
     again = await imported(real, report=tmp_path / "rejected.ndjson")
     assert (again.created, again.updated) == (Counter(), Counter())

@@ -188,6 +188,29 @@ async def test_the_feed_is_never_older_than_its_cursor(pair: Pair) -> None:
             assert (end["items"], end["has_more"]) == ([], False)
 
 
+async def test_an_answer_is_kept_until_the_standby_has_replayed_the_next_commit(pair: Pair) -> None:
+    """A standby's snapshot does not name the transactions that run: what it has replayed tells its moments apart."""
+    path, _ = await pair.write("first")
+    oldest, middle = await asyncpg.connect(pair.primary), await asyncpg.connect(pair.primary)
+    try:
+        # The oldest runs on; the one that began after it commits after a third, which began last.
+        await oldest.execute("BEGIN; SELECT pg_current_xact_id()")
+        await middle.execute("BEGIN")
+        await middle.execute("UPDATE sources SET title = 'second' WHERE id::text = $1", path.rpartition("/")[2])
+        await pair.write("another")
+        titles = []
+        for end in ("SELECT", "COMMIT"):
+            await middle.execute(end)
+            await pair.settled()
+            answers = [await client.get(path) for client in 2 * (pair.api.public, pair.api.editor)]
+            titles += [a.json()["title"] for a in answers]
+        assert titles == ["first"] * 4 + ["second"] * 4
+        await oldest.execute("ROLLBACK")
+    finally:
+        await oldest.close()
+        await middle.close()
+
+
 async def test_a_standby_that_lags_is_passed_over(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "LAG_S", 0.3)
     async with pair.held_back():

@@ -1,0 +1,390 @@
+"""Writing many records at once: looked up, compared, inserted and changed by the set, with an outcome for each.
+
+The database does the same for a set as for one record; what differs is how often it is asked. Where it refuses a set,
+the set is halved until the record that it refuses stands alone, so that each outcome is exact.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+from sqlalchemy import Table
+
+from app.core import crud
+from app.core.database import Transaction, problem_of
+from app.core.errors import ChangedMeanwhile, Conflict, Gone, Invalid, Problem, Unavailable
+from app.core.records import Part, RecordIn, Resource
+from app.core.refs import TARGETS, Ref
+from app.core.schema import RESOURCES as ORDER
+from app.core.vocabulary import code_fields
+
+Known = dict[tuple[str, Ref], UUID]
+"""What references stand for: table and reference → id."""
+
+BURIED = "A record with that id was deleted and cannot be made again."
+STALE = "The record is not at that version; read it again and repeat your change on what it is now."
+BUSY = "Too many changes at once met on the same records; try again."
+TRIES = 3
+"""How often a set is stored anew because somebody changed one of its records between the look and the lock."""
+
+
+class _MovedError(Exception):
+    """A record was changed or deleted between the look and the lock."""
+
+
+@dataclass(eq=False)
+class Item:
+    """A validated record that is to be stored, and what became of it.
+
+    `base` is the version that the change was made on, if that matters. `id` is the id that a new record is to have;
+    afterwards the one that it has. With `once`, a record that is there already is left as it is.
+    """
+
+    resource: Resource
+    given: RecordIn
+    base: int | None = None
+    id: UUID | None = None
+    once: bool = False
+
+    kept: bool = False
+    """Whether the registry has it, under this identity or, where that was asked for, under its natural key."""
+    leave: bool = False
+    result: Literal["created", "updated", "unchanged"] | None = None
+    version: int | None = None
+    missing: list[tuple[str, str, Ref]] = field(default_factory=list)
+    """References to nothing: pointer, table, reference."""
+    unknown: list[tuple[str, str, str]] = field(default_factory=list)
+    """Codes that are none: pointer, vocabulary, code."""
+    barred: Problem | None = None
+    """Why it cannot be written at all: it was deleted, or is at another version."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Name the record as others refer to it by origin."""
+        return self.resource.name, self.given.origin or "", self.given.origin_id or ""
+
+    @property
+    def key(self) -> str | None:
+        """Return its natural key, where records of its kind have one."""
+        name = TARGETS[self.resource.name].key
+        return getattr(self.given, name, None) if name else None
+
+    def names(self) -> list[tuple[str, Ref]]:
+        """Return all forms in which others may refer to it."""
+        table, origin, origin_id = self.identity
+        forms = [Ref(origin=origin, origin_id=origin_id)]
+        forms += [Ref(id=self.id)] if self.id is not None else []
+        forms += [Ref(key=self.key)] if self.key is not None else []
+        return [(table, form) for form in forms]
+
+    def wrong(self) -> Problem | None:
+        """Say what keeps it from being stored, as far as that is known before it is tried."""
+        wrong = [crud.missing_reference(pointer, table) for pointer, table, _ in self.missing]
+        wrong += [crud.missing_code(pointer, vocabulary) for pointer, vocabulary, _ in self.unknown]
+        if self.barred is None and wrong:
+            return Invalid("See `errors` for each part that is wrong.", errors=wrong)
+        return self.barred
+
+
+Unit = Sequence[Item]
+"""Records that are stored together or not at all."""
+
+
+async def store(
+    transaction: Transaction,
+    units: Sequence[Unit],
+    *,
+    by_key: bool = False,
+    forward: bool = False,
+    known: Known | None = None,
+) -> list[Problem | None]:
+    """Store units, each whole or not at all; return what is wrong with each, and note in the items what became of them.
+
+    Units may share an item, but no identity may stand in two items. A record may name those of earlier units, with
+    `forward` those of any unit; `known` are references that the caller has looked up. With `by_key`, a record that
+    another origin made under the same natural key is taken for this one, and left to that origin. Raises what is no
+    fault of a record: a deadlock, a database that is away.
+    """
+    for unit in units:
+        for item in unit:
+            item.result = None
+    storing = _Storing(transaction, units, by_key, forward, known or {}, [None] * len(units))
+    if units:
+        await storing.store(range(len(units)))
+    return storing.problems
+
+
+@dataclass
+class _Storing:
+    """One call of `store`: what it was given, and the problems found so far."""
+
+    transaction: Transaction
+    units: Sequence[Unit]
+    by_key: bool
+    forward: bool
+    known: Known
+    problems: list[Problem | None]
+
+    async def store(self, chosen: range) -> None:
+        """Store some of the units; where the database refuses them, each half by itself."""
+        try:
+            await self._undisturbed(chosen)
+        except asyncpg.PostgresError as error:
+            problem = problem_of(error)
+            if not isinstance(problem, (Conflict, Gone, Invalid)):
+                raise
+            if len(chosen) == 1:
+                self.problems[chosen[0]] = problem
+                return
+            middle = len(chosen) // 2
+            await self.store(chosen[:middle])
+            await self.store(chosen[middle:])
+
+    async def _undisturbed(self, chosen: range) -> None:
+        """Store units in a savepoint, anew where somebody else changed one of the records meanwhile."""
+        items = list(dict.fromkeys(i for n in chosen for i in self.units[n]))
+        before = {i: i.result for i in items}
+        done = False
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                async with self.transaction.savepoint():
+                    await self._once(chosen, items)
+                done = True
+            except _MovedError:
+                if not left:
+                    raise Unavailable(BUSY) from None
+            else:
+                return
+            finally:  # what another unit has made of a shared item stays said
+                for item in items:
+                    if not done or before[item] in {"created", "updated"}:
+                        item.result = before[item]
+
+    async def _once(self, chosen: range, items: list[Item]) -> None:
+        transaction = self.transaction
+        await _identify(transaction, items, by_key=self.by_key)
+        await _check_codes(transaction, items)
+        sound, refs = await self._resolve(chosen)
+        alive = list(dict.fromkeys(i for n in sound for i in self.units[n]))
+        rows = {i: crud.rows_of(i.resource, _id(i), i.given, refs) for i in alive if not i.leave}
+        for item in alive:
+            item.result = "unchanged" if item.kept else "created"
+        await _insert(transaction, {i: r for i, r in rows.items() if not i.kept})
+        changed: list[Item] = []
+        for name in ORDER:
+            some = {i: r for i, r in rows.items() if i.kept and i.resource.name == name}
+            if some:
+                changed += await _update(transaction, next(iter(some)).resource, some)
+        written = [i for i in rows if not i.kept] + changed
+        if written:
+            await transaction.settle()
+            await _read_versions(transaction, written)
+
+    async def _resolve(self, chosen: range) -> tuple[list[int], Known]:
+        """Find what units name; return those that can be stored, and note what is wrong with the others."""
+        units = {n: self.units[n] for n in chosen}
+        named = {i: list(crud.references(i.given)) for unit in units.values() for i in unit if not i.leave}
+        refs = self.known | {name: _id(i) for unit in units.values() for i in unit if i.kept for name in i.names()}
+        wanted = {(table, ref) for some in named.values() for _, table, ref in some if (table, ref) not in refs}
+        refs |= await crud.find_refs(self.transaction, wanted)
+        while True:
+            found, sound = dict(refs), []
+            if self.forward:
+                found |= {name: _id(i) for unit in units.values() for i in unit for name in i.names()}
+            for n, unit in units.items():
+                for item in unit:
+                    item.missing = [x for x in named.get(item, []) if x[1:] not in found]
+                self.problems[n] = next((p for i in unit if (p := i.wrong()) is not None), None)
+                if self.problems[n] is None:
+                    sound.append(n)
+                    found |= {name: _id(i) for i in unit for name in i.names()}
+            if not self.forward or len(sound) == len(units):
+                return sound, found
+            units = {n: units[n] for n in sound}
+
+
+def _id(item: Item) -> UUID:
+    assert item.id is not None  # noqa: S101 -- given when it was looked up
+    return item.id
+
+
+# --- looking up -----------------------------------------------------------------------------------------
+
+
+def _identifying(table: str, *, by_key: bool) -> str:
+    """Return the SELECTs that find records of one table: by identity, by natural key, or what is left of them."""
+    found = (
+        "SELECT r.n, t.id, t.version, {how} AS how FROM r CROSS JOIN LATERAL "  # noqa: S608 -- names of our own tables
+        f"(SELECT id, {{version}} AS version FROM {{table}} t WHERE {{on}} LIMIT 1) t WHERE r.tab = '{table}'"
+    )
+    origin = "t.origin = r.origin AND t.origin_id = r.origin_id"
+    forms = [
+        found.format(how="'identity'", table=table, version="version", on=origin),
+        found.format(how="'buried'", table="tombstones", version="NULL::integer", on=origin),
+    ]
+    if by_key and (key := TARGETS[table].key):
+        forms.append(found.format(how="'key'", table=table, version="version", on=f't."{key}" = r.key'))
+    return " UNION ALL ".join(forms)
+
+
+async def _identify(transaction: Transaction, items: list[Item], *, by_key: bool) -> None:
+    """Find which records are there; note a problem for what was deleted or is at another version."""
+    asked = []
+    for n, item in enumerate(items):
+        table, origin, origin_id = item.identity
+        asked.append({"n": n, "tab": table, "origin": origin, "origin_id": origin_id, "key": item.key})
+    sql = (
+        "WITH r AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) "  # noqa: S608
+        "AS r(n int, tab text, origin text, origin_id text, key text)) "
+        + " UNION ALL ".join(_identifying(t, by_key=by_key) for t in sorted({i.resource.name for i in items}))
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for row in await transaction.fetch(sql, crud.to_json(asked)):
+        found.setdefault(row["n"], {})[row["how"]] = row
+    for n, item in enumerate(items):
+        how = found.get(n, {})
+        row = how.get("identity") or how.get("key")
+        item.kept, item.barred, item.missing, item.unknown = row is not None, None, [], []
+        item.version = row["version"] if row else None
+        item.id = row["id"] if row else item.id or uuid4()
+        item.leave = item.kept and (item.once or "identity" not in how)
+        if item.base is not None and item.version != item.base:
+            item.barred = ChangedMeanwhile(STALE, version=item.version)
+        elif row is None and "buried" in how:
+            item.barred = Gone(BURIED)
+
+
+async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
+    codes = {i: list(code_fields(i.given)) for i in items if not i.leave}
+    unknown = await crud.unknown_codes(transaction, {(v, code) for some in codes.values() for _, v, code in some})
+    if unknown:
+        for item, some in codes.items():
+            item.unknown = [c for c in some if c[1:] in unknown]
+
+
+# --- new records ----------------------------------------------------------------------------------------
+
+
+def _parents_first(items: Iterable[Item], rows: dict[Item, dict[str, crud.Rows]]) -> list[Item]:
+    """Order records such that each comes after the one that it is part of: its level depends on that one's."""
+    by_id = {i.id: i for i in items}
+    placed: dict[Item, None] = {}
+
+    def place(item: Item, below: frozenset[Item]) -> None:
+        own = rows[item][item.resource.table.name][0]
+        for column in ("parent_id", "base_id"):
+            above = by_id.get(own.get(column))
+            if above is not None and above not in placed and above not in below:
+                place(above, below | {item})
+        placed.setdefault(item)
+
+    for item in by_id.values():
+        place(item, frozenset())
+    return list(placed)
+
+
+async def _insert(transaction: Transaction, new: dict[Item, dict[str, crud.Rows]]) -> None:
+    """Insert records: the own rows of all of them, then the rows of their parts, a statement a table."""
+    tables: dict[str, Table] = {}
+    rows: dict[str, crud.Rows] = {}
+    for item in _parents_first(new, new):
+        tables[item.resource.table.name] = item.resource.table
+        tables |= {n: t for n, (t, _) in crud.tables_of(item.resource).items()}
+        for name, some in new[item].items():
+            rows.setdefault(name, []).extend(some)
+    own = [name for name in ORDER if name in rows]
+    await crud.insert(transaction, {name: rows[name] for name in [*own, *(n for n in rows if n not in own)]}, tables)
+
+
+# --- records that are there -------------------------------------------------------------------------------
+
+
+def _compared(table: Table, owner: str) -> list[str]:
+    """Return the columns that say what a row is: all that are given but the ids, which may differ between equals."""
+    return [c for c in crud.writable(table) if c not in {"id", owner, "origin", "origin_id"}]
+
+
+def _lists(parts: Sequence[Part], given: str, kept: str) -> list[tuple[str, str]]:
+    """Return for each list of parts its rows as given, in the document `given`, and as kept by the owner `kept`."""
+    both = []
+    for part in parts:
+        name, alias = part.table.name, f"{kept.partition('.')[0]}_{part.table.name}"
+        inner = _lists(part.parts, f"{alias}_given.doc", f"{alias}.id")
+        columns = [f'{alias}."{c}"' for c in _compared(part.table, part.owner)]
+        ours, theirs = (", ".join([*columns, *(pair[side] for pair in inner)]) for side in (0, 1))
+        given_rows = (
+            f"(SELECT array_agg(ROW({ours}) ORDER BY {alias}.position) "  # noqa: S608 -- names of our own tables
+            f"FROM jsonb_array_elements({given} -> '{name}') AS {alias}_given(doc), "
+            f"jsonb_populate_record(NULL::{name}, {alias}_given.doc) AS {alias})"
+        )
+        kept_rows = (
+            f"(SELECT array_agg(ROW({theirs}) ORDER BY {alias}.position, {alias}.id) "  # noqa: S608
+            f'FROM {name} AS {alias} WHERE {alias}."{part.owner}" = {kept})'
+        )
+        both.append((given_rows, kept_rows))
+    return both
+
+
+@cache
+def _different_sql(resource: Resource) -> str:
+    """Return the statement that tells which of the given records are not kept just so; ids of parts do not matter."""
+    name = resource.table.name
+    links = [Part(x.name, x.table, x.owner, resource.read) for x in resource.links]
+    pairs = _lists([*resource.parts, *links], "g.doc", "t.id")
+    own = _compared(resource.table, "id")
+    given, kept = (", ".join(f'{side}."{c}"' for c in own) for side in ("n", "t"))
+    different = [f"ROW({kept}) IS DISTINCT FROM ROW({given})"]
+    different += [f"{ours} IS DISTINCT FROM {theirs}" for ours, theirs in pairs]
+    return (
+        "SELECT t.id FROM jsonb_array_elements($1::jsonb) AS g(doc) "  # noqa: S608
+        f"CROSS JOIN LATERAL jsonb_populate_record(NULL::{name}, g.doc) AS n "
+        f"CROSS JOIN LATERAL (SELECT * FROM {name} k WHERE k.id = n.id LIMIT 1) AS t WHERE " + " OR ".join(different)
+    )
+
+
+def _document(resource: Resource, rows: dict[str, crud.Rows]) -> dict[str, Any]:
+    """Return the rows of one record as one: the own row, with the rows of its parts under their tables' names."""
+    owned = crud.tables_of(resource)
+    by_id = {row["id"]: dict(row) for some in rows.values() for row in some}
+    for name, (_, owner) in owned.items():
+        for row in rows.get(name, []):
+            by_id[row[owner]].setdefault(name, []).append(by_id[row["id"]])
+    return by_id[rows[resource.table.name][0]["id"]]
+
+
+async def _update(transaction: Transaction, resource: Resource, given: dict[Item, dict[str, crud.Rows]]) -> list[Item]:
+    """Bring records to what is given; return those that were not so already, which alone are locked and written."""
+    documents = [_document(resource, rows) for rows in given.values()]
+    found = {r[0] for r in await transaction.fetch(_different_sql(resource), crud.to_json(documents))}
+    changed = {_id(i): i for i in given if i.id in found}
+    if not changed:
+        return []
+    lock = f"SELECT id, version FROM {resource.table.name} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"  # noqa: S608
+    now = {r["id"]: r["version"] for r in await transaction.fetch(lock, list(changed))}
+    rows: dict[str, crud.Rows] = {}
+    for record, item in changed.items():
+        if record not in now or (item.base is not None and now[record] != item.base):
+            raise _MovedError
+        item.version = now[record]
+        for name, some in given[item].items():
+            rows.setdefault(name, []).extend(some)
+    await transaction.fetch(crud.update_sql(resource.table), crud.to_json(rows.pop(resource.table.name)))
+    await crud.replace_parts(transaction, resource, list(changed), rows)
+    return list(changed.values())
+
+
+async def _read_versions(transaction: Transaction, written: list[Item]) -> None:
+    """Note the versions that the written records now have; one whose version did not move was not changed."""
+    tables = sorted({i.resource.table.name for i in written})
+    sql = " UNION ALL ".join(f"SELECT id, version FROM {t} WHERE id = ANY($1::uuid[])" for t in tables)  # noqa: S608
+    now = {r["id"]: r["version"] for r in await transaction.fetch(sql, [_id(i) for i in written])}
+    for item in written:
+        before, item.version = item.version, now[_id(item)]
+        if item.kept:
+            item.result = "unchanged" if before == item.version else "updated"
+
+
+__all__ = ["Item", "Known", "Unit", "store"]
