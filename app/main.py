@@ -130,6 +130,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "ETag",
             "Link",
             "Location",
+            "Record-Count",
             "RateLimit",
             "RateLimit-Policy",
             "Retry-After",

@@ -8,12 +8,13 @@ from a slower client of this package. Nothing else should run on the machine mea
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import reads, streams
+from benchmarks import growth, imports, names, reads, report, statistics, streams, writes
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -21,9 +22,19 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "list": reads.listing,
     "detail": reads.detail,
     "cache": reads.cache,
-    "streams": streams.streams,
+    "statistics": statistics.measure,
+    "names": names.speed,
+    "spellings": names.found,
     "feed": streams.feed,
+    "streams": streams.streams,
+    "growth": growth.growth,
+    "policies": growth.policies,
+    "post": writes.post,
+    "bulk": writes.bulk,
+    "import": imports.imports,
 }
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def main(arguments: list[str]) -> None:
@@ -39,26 +50,40 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--scale", choices=SCALES, default="small", help=f"how much data ({sizes})")
     parser.add_argument("--again", action="store_true", help="measure also what was measured before")
     parser.add_argument("--state", type=Path, default=Path(".benchmarks"), help="the state folder")
+    parser.add_argument("--report", type=Path, help="where to write the page; docs/performance.md for small and full")
     given = parser.parse_args(arguments)
     if unknown := set(given.rows) - ROWS.keys():
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
-    measure(given.rows or list(ROWS), Place((given.state / given.scale).absolute(), SCALES[given.scale], _told), given)
+    place = Place((given.state / given.scale).absolute(), SCALES[given.scale], _told)
+    done = measure(given.rows or list(ROWS), place, given)
+    if to := given.report or (PAGE if given.scale in {"small", "full"} else None):
+        report.write(given.state, to)
+        _told(f"written: {to}\n")
+    if not done:
+        sys.exit(1)
 
 
-def measure(rows: list[str], place: Place, given: argparse.Namespace) -> None:
-    """Measure rows, those that are kept only when asked to."""
+def measure(rows: list[str], place: Place, given: argparse.Namespace) -> bool:
+    """Measure rows, those that are kept only when asked to; tell whether each could be."""
     kept = Kept(given.state, given.scale)
     left = [r for r in rows if given.again or kept.get(r) is None]
+    failed = False
     if left:
-        with place.opened():
+        sizes = place.scale.sizes if "growth" in left else [place.scale.largest]
+        with place.opened(sizes):
             for n, row in enumerate(left, 1):
                 began = time.monotonic()
                 _told(f"[{n}/{len(left)}] {row}")
-                kept.put(row, ROWS[row](place))
-                _told(f"[{n}/{len(left)}] {row}: {time.monotonic() - began:.0f} s\n")
+                try:
+                    kept.put(row, ROWS[row](place))
+                    how = f"{time.monotonic() - began:.0f} s"
+                except Exception:  # noqa: BLE001 -- the other rows are still worth having
+                    failed, how = True, traceback.format_exc()
+                _told(f"[{n}/{len(left)}] {row}: {how}\n")
     for row in rows:
         for line in kept.get(row) or []:
             print(line.text())
+    return not failed
 
 
 CONSOLE = Console(stderr=True)

@@ -5,6 +5,9 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+IDLE_S = 2
+"""How long a connection may lie idle; the service closes one after five seconds."""
+
 
 class Answer(NamedTuple):
     """What came back, and how many seconds after the request was sent its last byte was there."""
@@ -20,10 +23,22 @@ class Client:
 
     def __init__(self, port: int, headers: dict[str, str]) -> None:
         """Connect."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=600)
+        self._port = port
+        self._connect()
+        self._headers = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "127.0.0.1", **headers}.items())
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=600)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb", 1 << 16)
-        self._headers = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "127.0.0.1", **headers}.items())
+        self._used = time.monotonic()
+
+    def _ready(self) -> None:
+        """Connect anew where the server may have closed an idle connection."""
+        if time.monotonic() - self._used > IDLE_S:
+            self.close()
+            self._connect()
+        self._used = time.monotonic()
 
     def get(self, path: str) -> Answer:
         """Send a GET."""
@@ -36,6 +51,7 @@ class Client:
 
     def send(self, request: bytes) -> Answer:
         """Send a request as it is and read the whole answer."""
+        self._ready()
         began = time.perf_counter()
         self._socket.sendall(request)
         status = int(self._file.readline().split()[1])
@@ -51,6 +67,7 @@ class Client:
 
     def stream(self, path: str) -> tuple[int, float]:
         """Read a long answer without keeping it: its bytes and seconds."""
+        self._ready()
         began = time.perf_counter()
         self._socket.sendall(f"GET {path} HTTP/1.1\r\n{self._headers}\r\n".encode())
         if not self._file.readline().startswith(b"HTTP/1.1 200"):

@@ -1,14 +1,10 @@
-"""Names: what the search finds, whom `similar` suggests, and how fast both are.
+"""Names: what the search finds, whom `similar` suggests, and how fast both are."""
 
-`python -m benchmarks names [--persons 1000000] [--data FOLDER]`; the folder (or CHRONIKA_TEST_DATA) holds
-names-spellings/ and names-nomenklatura/.
-"""
-
-import argparse
 import asyncio
 import csv
+import json
 import os
-import tempfile
+import random
 import time
 from pathlib import Path
 from statistics import quantiles
@@ -16,31 +12,31 @@ from typing import Any
 from urllib.parse import urlencode
 
 import asyncpg
-import httpx
 
-from app.core import pages, schema
-from app.core.crud import insert, rows_of
-from app.core.embedded import embedded_server
-from app.core.fold import fold
+from app.core import pages
 from app.core.likeness import of_names
 from app.core.records import Audience
-from app.core.settings import Settings
-from app.main import create_app
-from app.persons.models import PersonIn
+from app.core.settings import role_password
 from app.persons.queries import PERSONS, PersonQuery
 from app.persons.same import THRESHOLD
-from benchmarks import people
+from benchmarks.http import Client
+from benchmarks.place import SECRET, Place, Size
+from benchmarks.results import Line
+from benchmarks.statements import Statement
 
-SECRET = "a secret for benchmarks, of 32 characters or more"  # noqa: S105 -- of a server that lives for minutes
 PUBLIC = {"level": "public", "publication_ground": "public_record"}
-
-
-def row(name: str, value: str, goal: str = "") -> None:
-    """Print one row of the table."""
-    print(f"{name:<58} {value:>22}   {goal}")
-
+ASKED = 60
+"""Questions of each kind."""
 
 # --- what is found -----------------------------------------------------------------------------------------
+
+
+def found(place: Place) -> list[Line]:
+    """Measure how often a person is found by another spelling, on the lists in the folder CHRONIKA_TEST_DATA."""
+    data = os.environ.get("CHRONIKA_TEST_DATA")
+    if data is None:
+        return [Line("spellings: the person in the first place", "%", [], note="CHRONIKA_TEST_DATA is not set")]
+    return [*_spellings(place, Path(data)), *_pairs(Path(data))]
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -48,167 +44,170 @@ def _read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
-async def spellings(app: Any, owner: asyncpg.Connection, client: httpx.AsyncClient, data: Path) -> None:
+def _spellings(place: Place, data: Path) -> list[Line]:
     """Store one spelling of each person and search by every other; then the next spelling, until each was stored."""
     known: dict[str, list[str]] = {}
-    for line in _read(data / "names-spellings" / "spellings.csv"):
-        known.setdefault(line["person"], []).append(line["spelling"])
+    for one in _read(data / "names-spellings" / "spellings.csv"):
+        known.setdefault(one["person"], []).append(one["spelling"])
+    size = Size(0, 0, "spellings")
+    place.make(size)
+    client = place.api(size).client("editor")
     first = tried = confused = 0
-    missed = []
+    missed: list[str] = []
     for turn in range(max(len(s) for s in known.values())):
+        place.do("TRUNCATE persons CASCADE", size)
         stored = {}
-        transaction = await app.state.database.transaction(Audience.EDITOR)
         for person, forms in known.items():
-            given = PersonIn.model_validate({"names": [{"text": forms[turn % len(forms)]}], **PUBLIC})
-            given.origin, given.origin_id = "benchmark", person
-            record_id = people.uuid_of(int(person))
-            stored[str(record_id)] = person
-            tables = {"persons": PERSONS.table, "person_names": PERSONS.parts[0].table}
-            await insert(transaction, rows_of(PERSONS, record_id, given, {}), tables)
-        await transaction.end(commit=True)
+            body = {"names": [{"text": forms[turn % len(forms)]}], "origin": f"turn {turn}", "origin_id": person}
+            answer = client.post("/v1/persons", json.dumps({**body, **PUBLIC}).encode())
+            stored[json.loads(answer.body)["id"]] = person
         for person, forms in known.items():
             for n, form in enumerate(forms):
-                if n == turn % len(forms):
-                    continue
-                items = (await client.get("/v1/persons", params={"q": form})).json()["items"]
-                best = stored[items[0]["id"]] if items else None
-                tried += 1
-                first += best == person
-                confused += {best, person} == {"12", "13"}
-                if best != person:
-                    missed.append(f"{forms[turn % len(forms)]} <- {form}")
-        await owner.execute("TRUNCATE persons CASCADE")
-    row("spellings: the person in the first place", f"{first}/{tried} = {first / tried:.1%}", ">= 95 %")
-    row("spellings: Krasko first for Khrasko, or the other way", str(confused), "0")
-    for line in missed[:20]:
-        print("    missed:", line)
+                if n != turn % len(forms):
+                    items = json.loads(client.get("/v1/persons?" + urlencode({"q": form})).body)["items"]
+                    best = stored[items[0]["id"]] if items else None
+                    tried, first = tried + 1, first + (best == person)
+                    confused += {best, person} == {"12", "13"}
+                    missed += [] if best == person else [f"{forms[turn % len(forms)]} by {form}"]
+    note = f"{first} of {tried}; missed: {', '.join(missed[:10]) or 'none'}"
+    return [
+        Line("spellings: the person in the first place", "%", [100 * first / tried], goal=95, note=note),
+        Line("spellings: Krasko taken for Khrasko", "times", [confused], goal=0, at_most=True),
+    ]
 
 
-def pairs(data: Path) -> None:
+def _pairs(data: Path) -> list[Line]:
     """Compare the pairs of persons' names at the threshold of `similar`."""
     cases = [c for c in _read(data / "names-nomenklatura" / "cases.csv") if c["schema"] == "Person"]
     same = [c["is_match"] == "true" for c in cases]
     alike = [of_names(c["name1"], c["name2"]) >= THRESHOLD for c in cases]
-    found = sum(a and s for a, s in zip(alike, same, strict=True))
+    hits = sum(a and s for a, s in zip(alike, same, strict=True))
     false = sum(a and not s for a, s in zip(alike, same, strict=True))
-    row(f"pairs: found at {THRESHOLD}", f"{found}/{sum(same)}", "> 141 of 247")
-    row(f"pairs: false at {THRESHOLD}", f"{false}/{len(same) - sum(same)}", "< 56 of 301")
+    return [
+        Line("pairs of one person: found", "pairs", [hits], goal=142, note=f"of {sum(same)}, at {THRESHOLD}"),
+        Line(
+            "pairs of two persons: taken for one",
+            "pairs",
+            [false],
+            goal=55,
+            at_most=True,
+            note=f"of {len(same) - sum(same)}",
+        ),
+    ]
 
 
 # --- how fast ----------------------------------------------------------------------------------------------
 
 
-async def _times(run: Any, questions: list[str]) -> tuple[float, float]:
-    """Return the median and the 95th percentile in milliseconds; each question once before, and then once timed."""
-    for q in questions:
-        await run(q)
-    taken = []
-    for q in questions:
-        start = time.perf_counter()
-        await run(q)
-        taken.append((time.perf_counter() - start) * 1000)
-    cut = quantiles(taken, n=20)
-    return cut[9], cut[18]
+def _mistyped(name: str, chance: random.Random) -> str:
+    """Swap or change one letter inside the longest word."""
+    words = name.split()
+    at = max(range(len(words)), key=lambda n: len(words[n]))
+    word = words[at]
+    n = chance.randrange(2, len(word) - 2)
+    swapped, changed = word[:n] + word[n + 1] + word[n] + word[n + 2 :], word[:n] + "м" + word[n + 1 :]
+    words[at] = chance.choice((swapped, changed))
+    return " ".join(words)
 
 
-async def ask(app: Any, path: str, query: str) -> None:
-    """Send one request to the application itself, without the cost of a client or a socket."""
-    sent: list[dict[str, Any]] = []
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(b"host", b"benchmark")],
-        "server": ("benchmark", 80),
-        "client": ("benchmark", 1),
-        "state": {},
+def questions(place: Place, size: Size | None = None) -> dict[str, list[str]]:
+    """Return what might be typed to find some of the people, by kind."""
+    chance = random.Random(2)  # noqa: S311 -- no secret
+    sql = """
+        SELECT json_agg(x.texts) FROM (
+          SELECT array_agg(text ORDER BY position) AS texts FROM person_names
+           WHERE person_id IN (SELECT id FROM persons ORDER BY id LIMIT $1) GROUP BY person_id ORDER BY person_id) AS x
+    """
+    some: list[list[str]] = json.loads(place.value(sql, ASKED, size=size))
+    return {
+        "full name": [names[n % 4] for n, names in enumerate(some)],
+        "surname": [names[n % 2 * 2].split()[1] for n, names in enumerate(some)],
+        "half a surname": [names[0].split()[1][:5] for names in some],
+        "first name": [names[0].split()[0] for names in some[:20]],
+        "typing error": [_mistyped(names[0], chance) for names in some],
+        "typing error, surname alone": [_mistyped(names[0].split()[1] + "а", chance) for names in some],
     }
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    assert sent[0]["status"] == 200, sent  # noqa: S101, PLR2004
-
-
-async def speed(app: Any, some: list[people.Person]) -> None:
-    """Time searches by HTTP in this process beside the same SQL on a bare connection of the same login."""
-    database = app.state.database
-    bare = await (await database.pool(Audience.PUBLIC)).acquire()
-
-    async def by_http(q: str) -> None:
-        await ask(app, "/v1/persons", urlencode({"q": q, "limit": 20}))
-
-    async def by_sql(q: str) -> None:
-        query = PersonQuery(q=q, limit=20)
-        statement = pages.list_statement(
-            PERSONS,
-            PersonQuery,
-            Audience.PUBLIC,
-            query.used(),
-            pages.BEST_FIRST,
-            resumed=False,
-            include=frozenset(),
-            only=None,
-        )
-        await bare.fetch(statement.sql, *statement.arguments({**query.values(), "limit": 21}))
-
-    async def suggest(person: str) -> None:
-        await ask(app, f"/v1/persons/{person}/similar", "")
-
-    for kind, questions in people.questions(some).items():
-        http, sql = await _times(by_http, questions), await _times(by_sql, questions)
-        goal = "typo <= 150" if kind.startswith("typing") else "<= 2x, 3x"
-        row(
-            f"search, {kind}: p50, p95 ms (same SQL, bare)",
-            f"{http[0]:.1f}, {http[1]:.1f} ({sql[0]:.1f}, {sql[1]:.1f})",
-            f"{http[0] / sql[0]:.2f}x, {http[1] / sql[1]:.2f}x; {goal}",
-        )
-    took = await _times(suggest, [str(p.id) for p in some[:20]])
-    row("similar: p50, p95 ms", f"{took[0]:.1f}, {took[1]:.1f}")
-    await (await database.pool(Audience.PUBLIC)).release(bare)
+def statement(q: str) -> tuple[Any, list[Any]]:
+    """Return the statement of a search and its arguments."""
+    query = PersonQuery(q=q, limit=20)
+    built = pages.list_statement(
+        PERSONS,
+        PersonQuery,
+        Audience.PUBLIC,
+        query.used(),
+        pages.BEST_FIRST,
+        resumed=False,
+        include=frozenset(),
+        only=None,
+    )
+    return built.sql, built.arguments({**query.values(), "limit": 21})
 
 
-async def _run(url: str, data: Path | None, persons: int) -> None:
-    app = create_app(Settings(database_url=url, secret=SECRET))  # type: ignore[arg-type]
-    owner = await asyncpg.connect(url)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://benchmark") as client:
-        if data is None:
-            print("CHRONIKA_TEST_DATA is not set: spellings and pairs are left out")
-        else:
-            await spellings(app, owner, client, data)
-            pairs(data)
-        if persons:
-            start = time.perf_counter()
-            some = await people.fill(owner, persons)
-            size = await owner.fetchval(
-                "SELECT pg_size_pretty(sum(pg_relation_size(indexrelid))) FROM pg_stat_user_indexes "
-                "WHERE indexrelname LIKE 'person_keys_public_words%'"
-            )
-            took = f"{time.perf_counter() - start:.0f}, {size}"
-            row(f"{persons:,} persons x 5 names: s to fill, index of words", took)
-            await speed(app, some)
-    await owner.close()
-    await app.state.database.close()
+def as_literals(q: str) -> str:
+    """Return the SQL of a search with its arguments in place."""
+    sql, arguments = statement(q)
+    return Statement(sql, {n: _literal(v) for n, v in enumerate(arguments, 1)}).with_parameters()
 
 
-def main(arguments: list[str]) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks names", description=__doc__)
-    parser.add_argument("--persons", type=int, default=1_000_000, help="how many to make for the timings; 0 for none")
-    parser.add_argument("--data", type=Path, default=os.environ.get("CHRONIKA_TEST_DATA"), help="folder of the lists")
-    given = parser.parse_args(arguments)
-    assert fold("Ціхан") == "tigan"  # noqa: S101 -- the fold that is measured is this one
-    with tempfile.TemporaryDirectory() as folder, embedded_server(Path(folder), SECRET.encode(), fast=True) as url:
-        schema.upgrade(url, SECRET.encode())
-        asyncio.run(_run(url, given.data, given.persons))
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    text = "{" + ",".join(json.dumps(v, ensure_ascii=False) for v in value) + "}" if isinstance(value, list) else value
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def speed(place: Place) -> list[Line]:
+    """Measure searches by name, of which each is asked once before, beside the same SQL on a bare connection."""
+    client = place.api().client("public")
+    asked, lines = questions(place), []
+    size = place.value(
+        "SELECT sum(pg_relation_size(indexrelid)) / 1e6 FROM pg_stat_user_indexes "
+        "WHERE indexrelname LIKE 'person_keys_public_words%'"
+    )
+    for kind, some in asked.items():
+        runs = [asyncio.run(_both(place, client, some, n)) for n in range(place.scale.runs)]
+        for part, bound in ((0, 2.0), (1, 3.0)):
+            ours, bare = [r[0][part] for r in runs], [r[1][part] for r in runs]
+            name = f"search by {kind}, {('p50', 'p95')[part]}"
+            lines.append(Line(name, "ms", ours, bare, "the bare SQL", bound, at_most=True))
+        if kind.startswith("typing"):
+            lines.append(Line(f"search by {kind}, at most", "ms", [r[0][1] for r in runs], goal=150, at_most=True))
+    ids = place.value("SELECT array_agg(id) FROM (SELECT id FROM benchmark_ids ORDER BY n LIMIT 20) AS x")
+    taken = [client.get(f"/v1/persons/{i}/similar").seconds * 1000 for i in ids]
+    lines.append(
+        Line("persons alike, p50", "ms", [quantiles(taken, n=20)[9]], note=f"the index of words has {size:.0f} MB")
+    )
+    return lines
+
+
+Percentiles = tuple[float, float]
+
+
+async def _both(place: Place, client: Client, some: list[str], turn: int) -> tuple[Percentiles, Percentiles]:
+    """Ask each question of both sides; return the median and the 95th percentile of each in milliseconds."""
+    login = place.login("public")
+    bare = await asyncpg.connect(
+        host=login["PGHOST"],
+        user=login["PGUSER"],
+        database=login["PGDATABASE"],
+        password=role_password(SECRET.encode(), login["PGUSER"]),
+        server_settings={"jit": "off"},
+    )
+    ours, theirs = [], []
+    try:
+        for n in range(2):
+            for q in some:
+                sql, arguments = statement(q)
+                # A limit of its own in each run: the answer to the very same question may come from the cache.
+                answer = client.get("/v1/persons?" + urlencode({"q": q, "limit": 20 + 2 * turn + n}))
+                began = time.perf_counter()
+                await bare.fetch(sql, *arguments)
+                if n:
+                    theirs.append((time.perf_counter() - began) * 1000)
+                    ours.append(answer.seconds * 1000)
+    finally:
+        await bare.close()
+    a, b = quantiles(ours, n=20), quantiles(theirs, n=20)
+    return (a[9], a[18]), (b[9], b[18])

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,11 +36,12 @@ class Size:
 
     persons: int
     events: int
+    called: str = ""
 
     @property
     def database(self) -> str:
         """Name the database of this size."""
-        return f"events_{self.events}"
+        return self.called or f"events_{self.events}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Scale:
 SCALES = {
     s.name: s
     for s in (
-        Scale("tiny", (Size(1500, 1600), Size(1500, 2500), Size(2000, 5000)), 2, 0.5, 50),
+        Scale("tiny", (Size(1500, 1500), Size(1500, 2000), Size(1500, 3000)), 2, 1, 50),
         Scale("middle", (Size(1500, 5000), Size(3000, 20_000), Size(20_000, 200_000)), 3, 2, 500),
         Scale("small", (Size(2000, 20_000), Size(20_000, 200_000), Size(200_000, 2_000_000)), 3, 4, 2000),
         Scale("full", (Size(10_000, 100_000), Size(100_000, 1_000_000), Size(1_000_000, 10_000_000)), 5, 5, 10_000),
@@ -108,12 +109,12 @@ class Place:
     apis: dict[str, Api] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator["Place"]:
-        """Load what is not there yet, then run PostgreSQL with its usual settings until the end."""
+    def opened(self, sizes: Iterable[Size]) -> Iterator["Place"]:
+        """Load what is not there yet of these sizes, then run PostgreSQL with its usual settings until the end."""
         self.state.mkdir(parents=True, exist_ok=True)
         data, secret = self.state / "database", SECRET.encode()
         with embedded_server(data, secret, fast=True) as self.owner:  # loading needs no durability
-            for size in self.scale.sizes:
+            for size in sizes:
                 self._load(size)
         with embedded_server(data, secret) as self.owner:
             try:
@@ -126,9 +127,13 @@ class Place:
         """Return the owner's URL of a database."""
         return self.owner.replace("@/chronika?", f"@/{(size or self.scale.largest).database}?")
 
-    def _load(self, size: Size) -> None:
+    def make(self, size: Size) -> None:
+        """Make a database with its tables, unless it is there."""
         asyncio.run(_create(self.owner, size.database))
         schema.upgrade(self.url(size), SECRET.encode())
+
+    def _load(self, size: Size) -> None:
+        self.make(size)
         if asyncio.run(_value(self.url(size), "SELECT EXISTS (SELECT FROM persons)")):
             return
         began = time.monotonic()
@@ -208,9 +213,9 @@ class Place:
         """Ask the database as its owner for one value."""
         return asyncio.run(_value(self.url(size), sql, *arguments))
 
-    def do(self, script: str) -> None:
+    def do(self, script: str, size: Size | None = None) -> None:
         """Run statements as the owner of the database."""
-        asyncio.run(_do(self.url(), script))
+        asyncio.run(_do(self.url(size), script))
 
 
 async def _do(url: str, script: str) -> None:

@@ -37,7 +37,7 @@ class Line:
     @property
     def met(self) -> bool | None:
         """Whether the median is within the goal; None without one."""
-        if self.goal is None:
+        if self.goal is None or not self.ours:
             return None
         found = median(self.judged)
         return found <= self.goal if self.at_most else found >= self.goal
@@ -50,16 +50,19 @@ class Line:
 
     def text(self) -> str:
         """Write the line for the screen."""
-        middle = f"{_number(median(self.ours))} {self.unit}"
+        if not self.ours:
+            return f"{self.name}: not measured, {self.note}"
+        middle = f"{number(median(self.ours))} {self.unit}"
         if self.other:
-            middle += f" against {_number(median(self.other))} of {self.other_is}"
+            middle += f" against {number(median(self.other))} of {self.other_is}"
             low, high = min(self.ratios), max(self.ratios)
             middle += f"; ratio {median(self.ratios):.2f} ({low:.2f} to {high:.2f})"
         verdict = {None: "", True: "  reached", False: "  short"}[self.met]
         return f"{self.name}: {middle}  {self.goal_text()}{verdict}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a value with three digits that count."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 

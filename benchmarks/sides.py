@@ -17,7 +17,7 @@ local urls, n = {}, START
 for line in io.lines("URLS") do urls[#urls + 1] = line end
 request = function()
   n = n % #urls + 1
-  return wrk.format("GET", urls[n])
+  return wrk.format(nil, urls[n])
 end
 """
 
@@ -30,20 +30,21 @@ class Load(NamedTuple):
 
 
 def load(  # noqa: PLR0913 -- what a load is
-    api: Api, headers: dict[str, str], urls: list[str], start: int, *, clients: int, seconds: float
+    api: Api, headers: dict[str, str], urls: list[str], start: int, *, clients: int, seconds: float, body: str = ""
 ) -> Load:
-    """Ask for the URLs in turn, as fast as answers come, over so many connections at once."""
+    """Ask for the URLs in turn, or POST a body to them, as fast as answers come, over so many connections at once."""
     with tempfile.TemporaryDirectory() as folder:
         listed, script = Path(folder) / "urls", Path(folder) / "script.lua"
         listed.write_text("\n".join(urls))
-        script.write_text(LUA.replace("URLS", str(listed)).replace("START", str(start % len(urls))))
+        posted = f"wrk.method, wrk.body = 'POST', [==[{body}]==]\n" if body else ""
+        script.write_text(posted + LUA.replace("URLS", str(listed)).replace("START", str(start % len(urls))))
         given = [a for k, v in headers.items() for a in ("-H", f"{k}: {v}")]
         if wrk := shutil.which("wrk"):
             times = [f"-c{clients}", "-t1", f"-d{max(1, round(seconds))}s"]
             command = [wrk, *times, "-s", str(script), *given, api.url]
         else:
             own = [sys.executable, "-m", "benchmarks.client"]
-            command = [*own, str(api.port), str(listed), str(start), str(clients), str(seconds), *given]
+            command = [*own, str(api.port), str(listed), str(start), str(clients), str(seconds), *given, "--body", body]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
         assert process.stdout is not None  # noqa: S101 -- asked for
         out = process.stdout.read()
@@ -77,14 +78,11 @@ def psql(place: Place, role: str, sql: str, times: int, *, size: Size | None = N
     return [float(ms) / 1000 for ms in re.findall(r"Time: ([\d.]+) ms", out)][1:]
 
 
-def copied(place: Place, role: str, sql: str) -> tuple[int, float]:
-    r"""Have psql \\copy what a statement selects; return bytes and seconds."""
-    with tempfile.TemporaryDirectory(dir=place.state) as folder:
-        path = Path(folder) / "rows"
-        text = rf"\timing on{chr(10)}\copy ({' '.join(sql.split())}) TO '{path}'" + "\n"
-        out = place.program("psql", role, "-qX", "-v", "ON_ERROR_STOP=1", stdin=text)
-        ms = re.findall(r"Time: ([\d.]+) ms", out)[-1]
-        return path.stat().st_size, float(ms) / 1000
+def copied(place: Place, role: str, sql: str, options: str = "", to: Path | None = None) -> float:
+    r"""Have psql \\copy what a statement selects, to nowhere unless said; return seconds."""
+    text = rf"\timing on{chr(10)}\copy ({' '.join(sql.split())}) TO '{to or os.devnull}' {options}" + "\n"
+    out = place.program("psql", role, "-qX", "-v", "ON_ERROR_STOP=1", stdin=text)
+    return float(re.findall(r"Time: ([\d.]+) ms", out)[-1]) / 1000
 
 
 def in_turn(runs: int, ours: Callable[[int], float], limit: Callable[[int], float]) -> tuple[list[float], list[float]]:

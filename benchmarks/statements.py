@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.place import Api, Place
+from benchmarks.place import Api, Place, Size
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[\d+\] (\w+):  (.*)$", re.DOTALL)
 RUN = re.compile(r"^duration: [\d.]+ ms  (?:execute [^:]*|statement): (.*)$", re.DOTALL)
@@ -24,12 +24,13 @@ class Statement(NamedTuple):
         return re.sub(r"\$(\d+)", lambda m: put(self.parameters[int(m[1])]), self.sql).rstrip().rstrip(";")
 
 
-def said(place: Place, role: str, ask: Callable[[Api], object]) -> list[Statement]:
+def said(place: Place, role: str, ask: Callable[[Api], object], size: Size | None = None) -> list[Statement]:
     """Return what the login of an audience runs while a fresh process of the service answers `ask`."""
-    login, database = f"chronika_{role}", place.scale.largest.database
+    size = size or place.scale.largest
+    login, database = f"chronika_{role}", size.database
     change = f"ALTER ROLE {login} IN DATABASE {database}"
     place.do(";".join(f"{change} SET {name} = '{value}'" for name, value in LOGGING.items()))
-    api = place.start(place.scale.largest)
+    api = place.start(size)
     try:
         log = place.state / "database" / "postgres.log"
         start = log.stat().st_size
@@ -48,10 +49,14 @@ def said(place: Place, role: str, ask: Callable[[Api], object]) -> list[Statemen
 def read(log: str) -> list[Statement]:
     """Read the statements out of a log; lines that go on begin with a tab."""
     found: list[Statement] = []
+    runs = False  # the entries of parsing and binding have details too
     for kind, text in _entries(log):
-        if kind == "LOG" and (run := RUN.match(text)):
-            found.append(Statement(run[1], {}))
-        elif kind == "DETAIL" and found:
+        if kind == "LOG":
+            run = RUN.match(text)
+            runs = run is not None
+            if run is not None:
+                found.append(Statement(run[1], {}))
+        elif kind == "DETAIL" and runs:
             for number, literal in PARAMETER.findall(text):
                 found[-1].parameters[int(number)] = literal
     return found

@@ -12,7 +12,7 @@ from app.changes.queries import item_sql, seq_of
 from app.core.records import Audience
 from app.persons.queries import PERSONS
 from benchmarks.http import Client
-from benchmarks.place import SECRET, Api, Place
+from benchmarks.place import SECRET, Api, Place, Size
 from benchmarks.results import Line
 from benchmarks.sides import copied, in_turn
 from benchmarks.statements import longest, said
@@ -24,11 +24,13 @@ EXPORTS = {
     "export, CSV": ("/v1/persons/export?format=csv", 0.9),
     "snapshot": ("/v1/snapshot?types=person", 0.8),
 }
+JSON_LINES = "WITH (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01', ESCAPE E'\\x01')"
+"""Copies JSON texts as they are."""
 WHOLE = "/v1/events/export"
 
 
 def streams(place: Place) -> list[Line]:
-    """Everything at once: exports of all persons as NDJSON and as CSV, the snapshot; memory over all events."""
+    """Measure exports of all persons as NDJSON and as CSV, the snapshot, and the memory of exporting all events."""
     lines = [_copying(place, name, path, goal) for name, (path, goal) in EXPORTS.items()]
     api = place.api()
     before = sum(_peaks(api, forget=True))
@@ -45,7 +47,7 @@ def streams(place: Place) -> list[Line]:
 
 def _copying(place: Place, name: str, path: str, goal: float) -> Line:
     statement = longest(said(place, ROLE, lambda api: api.client(ROLE).stream(path))).sql
-    selected = re.fullmatch(r"COPY \((.*)\) TO STDOUT.*", statement, re.DOTALL)
+    selected = re.fullmatch(r"COPY \((.*)\) TO STDOUT(.*)", statement, re.DOTALL)
     if selected is None:
         msg = f"{path} is not copied: {statement[:200]}"
         raise RuntimeError(msg)
@@ -54,15 +56,15 @@ def _copying(place: Place, name: str, path: str, goal: float) -> Line:
     a, b = in_turn(
         place.scale.runs,
         lambda _: count / client.stream(path)[1],
-        lambda _: count / copied(place, ROLE, selected[1])[1],
+        lambda _: count / copied(place, ROLE, selected[1], selected[2]),
     )
     return Line(name, "records/s", a, b, r"\copy", goal)
 
 
 def feed(place: Place) -> list[Line]:
-    """The changes of all persons, from the first to the last in pages of 1,000."""
+    """Measure the feed: the changes of all persons, from the first to the last in pages of 1,000."""
     start, client = beginning(place), place.api().client(ROLE)
-    count = sum(1 for _ in _walk(client, start)) and place.value("SELECT count(*) FROM persons")
+    count = sum(1 for _ in walk(client, start, PAGE)) and place.value("SELECT count(*) FROM persons")
     ordered = (
         f"SELECT {item_sql(PERSONS, Audience.EDITOR)} FROM persons AS r JOIN changes c ON c.record_id = r.id "  # noqa: S608 -- our own names
         f"WHERE c.{seq_of(Audience.EDITOR)} > 0 AND c.record_type = 'person' ORDER BY c.{seq_of(Audience.EDITOR)}"
@@ -70,29 +72,29 @@ def feed(place: Place) -> list[Line]:
     pages: list[float] = []
 
     def ours(_: int) -> float:
-        times = list(_walk(client, start))
+        times = list(walk(client, start, PAGE))
         pages.extend(times)
         return count / sum(times)
 
-    a, b = in_turn(place.scale.runs, ours, lambda _: count / copied(place, ROLE, ordered)[1])
+    a, b = in_turn(place.scale.runs, ours, lambda _: count / copied(place, ROLE, ordered, JSON_LINES))
     return [Line("feed", "records/s", a, b, r"\copy", 0.8, note=f"a page takes {median(pages) * 1000:.0f} ms")]
 
 
-def beginning(place: Place) -> str:
+def beginning(place: Place, size: Size | None = None) -> str:
     """Return the cursor of an editor who follows persons and has seen nothing."""
     selection = Selection(types=["person"])
     nowhere: Any = (0, cursors.NOWHERE)
     types, excluded = cursors.types_of(selection), cursors.excluded_by(selection)
-    identity = place.value("SELECT id FROM feed")
+    identity = place.value("SELECT id FROM feed", size=size)
     at = cursors.Place(identity, CEILINGS[Audience.EDITOR], types, excluded, *nowhere, *nowhere)
     return cursors.write(at, SECRET.encode())
 
 
-def _walk(client: Client, cursor: str) -> Iterator[float]:
+def walk(client: Client, cursor: str, limit: int) -> Iterator[float]:
     """Read the feed to its end; yield the seconds of each page."""
     more = True
     while more:
-        answer = client.get(f"/v1/changes?types=person&limit={PAGE}&cursor={cursor}")
+        answer = client.get(f"/v1/changes?types=person&limit={limit}&cursor={cursor}")
         end = answer.body[-500:].decode(errors="ignore")
         cursor = re.findall(r'"cursor": ?"([^"]+)"', end)[-1]
         more = '"has_more": true' in end

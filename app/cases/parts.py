@@ -20,6 +20,7 @@ from app.core.filters import (
     ends,
     exists,
     holds,
+    in_group,
     of_statutes,
     refers,
     rows,
@@ -55,14 +56,17 @@ def _of_person(part: Any, column: str) -> Where:
     """Return a filter of charges or sentences by the sex or the groups of their person."""
 
     def condition(v: Any) -> Any:
-        found = PERSON.c.sex == any_(v) if column == "sex" else holds(PERSON.c.groups, v)
+        found = PERSON.c.sex == any_(v) if column == "sex" else in_group(PERSON.c.groups, v)
         return exists("persons", PERSON.c.id == part.c.person_id, found)
+
+    def exact(v: Any) -> Any:
+        return exists("persons", PERSON.c.id == part.c.person_id, holds(PERSON.c.groups, v))
 
     def absent() -> Any:
         told = PERSON.c.sex.is_not(None) if column == "sex" else func.cardinality(PERSON.c.groups) > 0
         return ~exists("persons", PERSON.c.id == part.c.person_id, told)
 
-    return Where(condition, TEXTS, absent=absent)
+    return Where(condition, TEXTS, absent=absent, exact=exact if column == "groups" else None)
 
 
 def _judged(v: Any) -> Any:
@@ -153,7 +157,7 @@ class ChargeFilter(DatedFilter):
         Field(description="Before any of these judges (id)."),
     ] = []
     sex: Annotated[Texts, _of_person(H, "sex"), Field(description="Of a person of this sex.")] = []
-    group: Annotated[Texts, _of_person(H, "group"), Field(description="Of a person of any of these groups.")] = []
+    group: Annotated[Texts, _of_person(H, "groups"), Field(description="Of a person of any of these groups.")] = []
     context: Annotated[
         Texts, _of_case(H, lambda v: holds(C.c.contexts, v)), Field(description="In a case in these contexts.")
     ] = []
@@ -276,7 +280,7 @@ class SentenceFilter(DatedFilter):
         Field(description="Before any of these judges (id)."),
     ] = []
     sex: Annotated[Texts, _of_person(S, "sex"), Field(description="Of a person of this sex.")] = []
-    group: Annotated[Texts, _of_person(S, "group"), Field(description="Of a person of any of these groups.")] = []
+    group: Annotated[Texts, _of_person(S, "groups"), Field(description="Of a person of any of these groups.")] = []
     context: Annotated[
         Texts, _of_case(S, lambda v: holds(C.c.contexts, v)), Field(description="In a case in these contexts.")
     ] = []

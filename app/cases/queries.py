@@ -27,6 +27,7 @@ from app.core.filters import (
     ends,
     exists,
     holds,
+    of_kind,
     of_statutes,
     refers,
     rows,
@@ -99,7 +100,7 @@ class CaseFilter(DatedFilter):
         Field(description="Any of these stages."),
     ] = []
     result: Annotated[
-        Texts, Where(lambda v: C.c.result == any_(v), TEXTS), Field(description="Any of these results.")
+        Texts, of_kind(C.c.result, "case_result"), Field(description="Any of these results, or a narrower one.")
     ] = []
     court: Annotated[
         Keys,

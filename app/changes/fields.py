@@ -10,6 +10,9 @@ from app.core import crud
 from app.core.records import PartIn, RecordIn, Resource
 from app.core.refs import Ref, To
 
+Refs = dict[tuple[str, Ref], UUID]
+"""What references stand for: table and reference → id."""
+
 LOCAL = frozenset({"id", "position", "effective_level", "folded", "normal_days"})
 """What tells nothing of a part's content: ids, places in lists, and what the database makes of the rest."""
 
@@ -41,6 +44,31 @@ def _name_by_id(given: RecordIn | PartIn, refs: Any) -> None:
                     _name_by_id(item, refs)
 
 
+def plain(given: RecordIn, refs: Any = None) -> dict[str, Any]:
+    """Return a record field by field in a form in which equal ones are equal: references as ids, no ids of parts."""
+    dumped = with_ids(given, refs or {})
+    return {name: _without_ids(value) for name, value in dumped.items()}
+
+
+def _without_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [
+            _without_ids({k: v for k, v in i.items() if k != "id" or len(i) == 1}) if isinstance(i, dict) else i
+            for i in value
+        ]
+    if isinstance(value, dict):
+        return {k: _without_ids(v) for k, v in value.items()}
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    """Compare numbers by value: PostgreSQL writes 4.500 where 4.5 was given."""
+    try:
+        return value if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return value
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -55,6 +83,11 @@ def _field_of(resource: Resource) -> dict[str, str]:
         found |= {column: info.alias or name for column in columns if column in resource.table.c}
     found |= {part.table.name: part.name for part in resource.parts}
     return found | {links.table.name: links.name for links in resource.links}
+
+
+def names_of(resource: Resource) -> frozenset[str]:
+    """Return the names of all fields of a record."""
+    return frozenset(_field_of(resource).values())
 
 
 def fields_of(resource: Resource, changed: list[str]) -> set[str]:
@@ -100,6 +133,3 @@ def _alike(kept: dict[str, Any], given: dict[str, Any], owners: set[str]) -> boo
 def changed_by(before: dict[str, str] | None, after: dict[str, str]) -> set[str]:
     """Return the fields whose hashes differ; all of them where nothing is known from before."""
     return {name for name, value in after.items() if before is None or before.get(name) != value}
-
-
-Refs = dict[tuple[str, Ref], UUID]

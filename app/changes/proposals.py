@@ -9,6 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.changes.actions import NO_STORE
+from app.changes.fields import fields_of
 from app.changes.models import RESOURCES, Type
 from app.changes.queries import items_sql
 from app.core import crud, pages
@@ -16,7 +17,7 @@ from app.core.access import Caller, Writer
 from app.core.database import Transaction
 from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, NotFound
 from app.core.http import field_problems, match_version
-from app.core.records import RecordIn, Resource
+from app.core.records import Audience, RecordIn, Resource
 
 Kind = Literal["new", "edit", "conflict"]
 State = Literal["open", "accepted", "rejected"]
@@ -136,8 +137,12 @@ async def _decide(row: Any, state: State, writer: Writer) -> Response:
     sql = "UPDATE proposals SET state = $2, decided_by = $3, decided_at = now() WHERE id = $1 RETURNING *"
     decided = await transaction.row(sql, row["id"], state, transaction.actor)
     items = items_sql(RESOURCES[row["record_type"]], writer.caller.audience)
-    record = await transaction.row(items, [row["record_id"]])
-    shown = _shown(decided, json.loads(record[1])["data"] if record else None)
+    found = await transaction.row(items, [row["record_id"]])
+    record = json.loads(found[1])["data"] if found else None
+    if record is not None:  # see `_agree`
+        agreed = "UPDATE pulled SET local_version = $3 WHERE peer = $1 AND local_id = $2 AND local_version IS NULL"
+        await transaction.fetch(agreed, row["source"], row["record_id"], record["version"])
+    shown = _shown(decided, record)
     return Response(shown.model_dump_json(), 200, NO_STORE, media_type="application/json")
 
 
@@ -173,24 +178,45 @@ async def accept(proposal_id: UUID, body: Acceptance, writer: Writer) -> Respons
     if version is None:
         if await transaction.row("SELECT FROM tombstones WHERE id = $1", record_id):
             raise Gone
-        await crud.insert_new(transaction, resource, record_id, _given(resource, {**proposed, "level": "restricted"}))
+        await crud.insert_new(transaction, resource, record_id, as_given(resource, {**proposed, "level": "restricted"}))
     elif row["kind"] != "new":
         fields = row["fields"] if body.fields is None else body.fields
-        given = await merged(transaction, writer.caller, resource, record_id, {f: proposed.get(f) for f in fields})
+        kept = await read_whole(transaction, resource, record_id)
+        given = as_given(resource, kept | {f: proposed.get(f) for f in fields})
+        await _agree(transaction, resource, row, fields)
         await crud.overwrite(transaction, resource, record_id, given)
     return await _decide(row, "accepted", writer)
 
 
-async def merged(
-    transaction: Transaction, caller: Caller, resource: Resource, record_id: UUID, changes: dict[str, Any]
-) -> RecordIn:
-    """Return the record as it now is with some fields replaced; raises `Invalid` where the two do not go together."""
-    statement = pages.one_statement(resource, caller.audience, frozenset(), None)
-    kept = json.loads((await transaction.run(statement, {"id": record_id}))[0])
-    return _given(resource, kept | changes)
+async def _agree(transaction: Transaction, resource: Resource, row: Any, fields: list[str]) -> None:
+    """Have the accepted fields follow their owner again, where the proposal was pulled."""
+    sql = "SELECT local_version, edited FROM pulled WHERE peer = $1 AND local_id = $2"
+    if (known := await transaction.row(sql, row["source"], row["record_id"])) is not None:
+        edited = {
+            *known["edited"],
+            *await edited_since(transaction, resource, row["record_id"], known["local_version"]),
+        }
+        sql = "UPDATE pulled SET edited = $3, local_version = NULL WHERE peer = $1 AND local_id = $2"
+        await transaction.fetch(sql, row["source"], row["record_id"], sorted(edited - set(fields)))
 
 
-def _given(resource: Resource, values: dict[str, Any]) -> RecordIn:
+async def read_whole(transaction: Transaction, resource: Resource, record_id: UUID) -> dict[str, Any]:
+    """Return a record as editors read it."""
+    statement = pages.one_statement(resource, Audience.EDITOR, frozenset(), None)
+    found: dict[str, Any] = json.loads((await transaction.run(statement, {"id": record_id}))[0])
+    return found
+
+
+async def edited_since(transaction: Transaction, resource: Resource, record_id: UUID, version: int | None) -> set[str]:
+    """Return the fields that were changed here since a version."""
+    if version is None:
+        return set()
+    row = await transaction.row("SELECT changed_since($1, $2, $3)", resource.type, record_id, version)
+    return fields_of(resource, row[0] or [])
+
+
+def as_given(resource: Resource, values: dict[str, Any]) -> RecordIn:
+    """Return what was read, perhaps with some fields replaced, as it is given; raises `Invalid` if it is not sound."""
     assert resource.create is not None  # noqa: S101 -- every resource of the feed can be written
     known = {i.alias or n for n, i in resource.create.model_fields.items()}
     plain = {n: v for n, v in values.items() if n in known and v is not None}

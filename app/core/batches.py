@@ -13,11 +13,25 @@ from uuid import UUID, uuid4
 import asyncpg
 from sqlalchemy import Table
 
-from app.core import crud
 from app.core.database import Transaction, problem_of
 from app.core.errors import ChangedMeanwhile, Conflict, Gone, Invalid, Problem, Unavailable
 from app.core.records import Part, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
+from app.core.rows import (
+    Rows,
+    find_refs,
+    insert,
+    missing_code,
+    missing_reference,
+    references,
+    replace_parts,
+    rows_of,
+    tables_of,
+    to_json,
+    unknown_codes,
+    update_sql,
+    writable,
+)
 from app.core.schema import RESOURCES as ORDER
 from app.core.vocabulary import code_fields
 
@@ -82,8 +96,8 @@ class Item:
 
     def wrong(self) -> Problem | None:
         """Say what keeps it from being stored, as far as that is known before it is tried."""
-        wrong = [crud.missing_reference(pointer, table) for pointer, table, _ in self.missing]
-        wrong += [crud.missing_code(pointer, vocabulary) for pointer, vocabulary, _ in self.unknown]
+        wrong = [missing_reference(pointer, table) for pointer, table, _ in self.missing]
+        wrong += [missing_code(pointer, vocabulary) for pointer, vocabulary, _ in self.unknown]
         if self.barred is None and wrong:
             return Invalid("See `errors` for each part that is wrong.", errors=wrong)
         return self.barred
@@ -169,7 +183,7 @@ class _Storing:
         await _check_codes(transaction, items)
         sound, refs = await self._resolve(chosen)
         alive = list(dict.fromkeys(i for n in sound for i in self.units[n]))
-        rows = {i: crud.rows_of(i.resource, _id(i), i.given, refs) for i in alive if not i.leave}
+        rows = {i: rows_of(i.resource, _id(i), i.given, refs) for i in alive if not i.leave}
         for item in alive:
             item.result = "unchanged" if item.kept else "created"
         await _insert(transaction, {i: r for i, r in rows.items() if not i.kept})
@@ -186,10 +200,10 @@ class _Storing:
     async def _resolve(self, chosen: range) -> tuple[list[int], Known]:
         """Find what units name; return those that can be stored, and note what is wrong with the others."""
         units = {n: self.units[n] for n in chosen}
-        named = {i: list(crud.references(i.given)) for unit in units.values() for i in unit if not i.leave}
+        named = {i: list(references(i.given)) for unit in units.values() for i in unit if not i.leave}
         refs = self.known | {name: _id(i) for unit in units.values() for i in unit if i.kept for name in i.names()}
         wanted = {(table, ref) for some in named.values() for _, table, ref in some if (table, ref) not in refs}
-        refs |= await crud.find_refs(self.transaction, wanted)
+        refs |= await find_refs(self.transaction, wanted)
         while True:
             found, sound = dict(refs), []
             if self.forward:
@@ -242,7 +256,7 @@ async def _identify(transaction: Transaction, items: list[Item], *, by_key: bool
         + " UNION ALL ".join(_identifying(t, by_key=by_key) for t in sorted({i.resource.name for i in items}))
     )
     found: dict[int, dict[str, Any]] = {}
-    for row in await transaction.fetch(sql, crud.to_json(asked)):
+    for row in await transaction.fetch(sql, to_json(asked)):
         found.setdefault(row["n"], {})[row["how"]] = row
     for n, item in enumerate(items):
         how = found.get(n, {})
@@ -259,7 +273,7 @@ async def _identify(transaction: Transaction, items: list[Item], *, by_key: bool
 
 async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
     codes = {i: list(code_fields(i.given)) for i in items if not i.leave}
-    unknown = await crud.unknown_codes(transaction, {(v, code) for some in codes.values() for _, v, code in some})
+    unknown = await unknown_codes(transaction, {(v, code) for some in codes.values() for _, v, code in some})
     if unknown:
         for item, some in codes.items():
             item.unknown = [c for c in some if c[1:] in unknown]
@@ -268,7 +282,7 @@ async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
 # --- new records ----------------------------------------------------------------------------------------
 
 
-def _parents_first(items: Iterable[Item], rows: dict[Item, dict[str, crud.Rows]]) -> list[Item]:
+def _parents_first(items: Iterable[Item], rows: dict[Item, dict[str, Rows]]) -> list[Item]:
     """Order records such that each comes after the one that it is part of: its level depends on that one's."""
     by_id = {i.id: i for i in items}
     placed: dict[Item, None] = {}
@@ -286,17 +300,17 @@ def _parents_first(items: Iterable[Item], rows: dict[Item, dict[str, crud.Rows]]
     return list(placed)
 
 
-async def _insert(transaction: Transaction, new: dict[Item, dict[str, crud.Rows]]) -> None:
+async def _insert(transaction: Transaction, new: dict[Item, dict[str, Rows]]) -> None:
     """Insert records: the own rows of all of them, then the rows of their parts, a statement a table."""
     tables: dict[str, Table] = {}
-    rows: dict[str, crud.Rows] = {}
+    rows: dict[str, Rows] = {}
     for item in _parents_first(new, new):
         tables[item.resource.table.name] = item.resource.table
-        tables |= {n: t for n, (t, _) in crud.tables_of(item.resource).items()}
+        tables |= {n: t for n, (t, _) in tables_of(item.resource).items()}
         for name, some in new[item].items():
             rows.setdefault(name, []).extend(some)
     own = [name for name in ORDER if name in rows]
-    await crud.insert(transaction, {name: rows[name] for name in [*own, *(n for n in rows if n not in own)]}, tables)
+    await insert(transaction, {name: rows[name] for name in [*own, *(n for n in rows if n not in own)]}, tables)
 
 
 # --- records that are there -------------------------------------------------------------------------------
@@ -304,7 +318,7 @@ async def _insert(transaction: Transaction, new: dict[Item, dict[str, crud.Rows]
 
 def _compared(table: Table, owner: str) -> list[str]:
     """Return the columns that say what a row is: all that are given but the ids, which may differ between equals."""
-    return [c for c in crud.writable(table) if c not in {"id", owner, "origin", "origin_id"}]
+    return [c for c in writable(table) if c not in {"id", owner, "origin", "origin_id"}]
 
 
 def _lists(parts: Sequence[Part], given: str, kept: str) -> list[tuple[str, str]]:
@@ -345,9 +359,9 @@ def _different_sql(resource: Resource) -> str:
     )
 
 
-def _document(resource: Resource, rows: dict[str, crud.Rows]) -> dict[str, Any]:
+def _document(resource: Resource, rows: dict[str, Rows]) -> dict[str, Any]:
     """Return the rows of one record as one: the own row, with the rows of its parts under their tables' names."""
-    owned = crud.tables_of(resource)
+    owned = tables_of(resource)
     by_id = {row["id"]: dict(row) for some in rows.values() for row in some}
     for name, (_, owner) in owned.items():
         for row in rows.get(name, []):
@@ -355,24 +369,24 @@ def _document(resource: Resource, rows: dict[str, crud.Rows]) -> dict[str, Any]:
     return by_id[rows[resource.table.name][0]["id"]]
 
 
-async def _update(transaction: Transaction, resource: Resource, given: dict[Item, dict[str, crud.Rows]]) -> list[Item]:
+async def _update(transaction: Transaction, resource: Resource, given: dict[Item, dict[str, Rows]]) -> list[Item]:
     """Bring records to what is given; return those that were not so already, which alone are locked and written."""
     documents = [_document(resource, rows) for rows in given.values()]
-    found = {r[0] for r in await transaction.fetch(_different_sql(resource), crud.to_json(documents))}
+    found = {r[0] for r in await transaction.fetch(_different_sql(resource), to_json(documents))}
     changed = {_id(i): i for i in given if i.id in found}
     if not changed:
         return []
     lock = f"SELECT id, version FROM {resource.table.name} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"  # noqa: S608
     now = {r["id"]: r["version"] for r in await transaction.fetch(lock, list(changed))}
-    rows: dict[str, crud.Rows] = {}
+    rows: dict[str, Rows] = {}
     for record, item in changed.items():
         if record not in now or (item.base is not None and now[record] != item.base):
             raise _MovedError
         item.version = now[record]
         for name, some in given[item].items():
             rows.setdefault(name, []).extend(some)
-    await transaction.fetch(crud.update_sql(resource.table), crud.to_json(rows.pop(resource.table.name)))
-    await crud.replace_parts(transaction, resource, list(changed), rows)
+    await transaction.fetch(update_sql(resource.table), to_json(rows.pop(resource.table.name)))
+    await replace_parts(transaction, resource, list(changed), rows)
     return list(changed.values())
 
 

@@ -20,10 +20,12 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    column,
     func,
     literal_column,
     or_,
     select,
+    table,
     true,
 )
 from sqlalchemy.types import TypeEngine
@@ -206,6 +208,28 @@ def holds(column: SQL, value: SQL) -> SQL:
     return select(1).where(func.unnest(column).column_valued("code") == any_(value)).exists()
 
 
+def with_narrower(vocabulary: str, value: SQL) -> SQL:
+    """Return the codes of `value` and all that are narrower: of `in_custody` also `pre_trial_custody`.
+
+    It depends on nothing but the value, so PostgreSQL finds the codes once for a statement.
+    """
+    term = table("vocabulary_terms", column("vocabulary"), column("code"), column("broader")).alias()
+    codes = select(func.unnest(value).column_valued("code").label("code")).cte(recursive=True)
+    here: SQL = literal_column(f"'{vocabulary}'")
+    codes = codes.union(select(term.c.code).where(term.c.vocabulary == here, term.c.broader == codes.c.code))
+    return func.array(select(codes.c.code).scalar_subquery(), type_=TEXTS)
+
+
+def of_kind(of: SQL, vocabulary: str) -> Where:
+    """Filter by a code and whatever is narrower; `exact` takes the code alone."""
+    return Where(lambda v: of == any_(with_narrower(vocabulary, v)), TEXTS, exact=lambda v: of == any_(v))
+
+
+def in_group(groups: SQL, value: SQL, used: frozenset[str] = frozenset()) -> SQL:
+    """Condition that a person belongs to any of these groups or to a narrower one, with `exact` to these alone."""
+    return holds(groups, value if "exact=group" in used else with_narrower("person_group", value))
+
+
 def cited(owner: str, table: str) -> Where:
     """Filter by the sources that records of `table` cite; `owner` is their column in `citations`."""
     return Where(
@@ -268,14 +292,15 @@ def same_statute(own: str, links: str, owner: Callable[[FromClause], SQL]) -> Ca
     return condition
 
 
-def _literal(_value: SQL) -> SQL:
+def literally(_value: SQL) -> SQL:
+    """Stand for the exact meaning of a filter that sees what is in use."""
     return true()  # never run: a filter that sees what is in use looks for its mark itself
 
 
 def of_statutes(own: str, links: str, owner: Callable[[FromClause], SQL]) -> Where:
     """Return the filter `own` (statute, article or code) of records that have statutes in the table `links`."""
     condition = same_statute(own, links, owner)
-    return Where(condition, TEXTS, sees_used=True, exact=_literal if own == "statute" else None)
+    return Where(condition, TEXTS, sees_used=True, exact=literally if own == "statute" else None)
 
 
 def without(table: str, owner: SQL, *on: SQL) -> SQL:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
@@ -134,13 +135,19 @@ class Input(SQLModel):
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> "Input":
-        for (first, last), wrong in PERIODS.items():
-            start, end = getattr(self, first, None), getattr(self, last, None)
+        for first, last, wrong in _periods(type(self)):
+            start, end = getattr(self, first), getattr(self, last)
             if not (isinstance(start, DateIn) and isinstance(end, DateIn)):
                 continue
             if start.earliest is not None and end.latest is not None and end.latest < start.earliest:
                 raise ValueError(wrong)
         return self
+
+
+@cache
+def _periods(model: type[Input]) -> tuple[tuple[str, str, str], ...]:
+    """Return those periods whose two dates an input has."""
+    return tuple((a, b, wrong) for (a, b), wrong in PERIODS.items() if {a, b} <= model.model_fields.keys())
 
 
 class PartIn(Input):

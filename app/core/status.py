@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Date, any_, bindparam, func, or_, true
 
-from app.core.filters import exists, rows
+from app.core.filters import exists, rows, with_narrower
 
 SQL = ColumnElement[Any]
 
@@ -45,7 +45,9 @@ def with_status(subject: str, table: str) -> Callable[[SQL, frozenset[str]], SQL
     def condition(value: SQL, used: frozenset[str]) -> SQL:
         c = rows("statuses").c
         when = [holds_on(bindparam("on", type_=Date()))] if "on" in used else []
-        return exists("statuses", c[subject] == rows(table).c.id, c.kind == any_(value), *when)
+        return exists(
+            "statuses", c[subject] == rows(table).c.id, c.kind == any_(with_narrower("status_kind", value)), *when
+        )
 
     return condition
 

@@ -22,6 +22,9 @@ from app.core.filters import (
     ends,
     exists,
     holds,
+    in_group,
+    literally,
+    of_kind,
     of_statutes,
     refers,
     rows,
@@ -93,7 +96,9 @@ def participant_conditions(used: frozenset[str], participant: Any, person: Any) 
     return [
         *named_in("sex", person.c.sex == any_(given("sex")), person.c.sex.is_(None)),
         *named_in(
-            "group", holds(person.c.groups, given("group")), func.coalesce(func.cardinality(person.c.groups), 0) == 0
+            "group",
+            in_group(person.c.groups, given("group"), used),
+            func.coalesce(func.cardinality(person.c.groups), 0) == 0,
         ),
         *named_in("age_band", band == any_(given("age_band")), band.is_(None)),
         *named_in(
@@ -134,7 +139,9 @@ def _same_person(own: str) -> Any:
 class EventFilter(DatedFilter):
     """Filters of events; `from` and `to` are about when it happened."""
 
-    type: Annotated[Texts, Where(lambda v: E.c.type == any_(v), TEXTS), Field(description="Any of these types.")] = []
+    type: Annotated[
+        Texts, of_kind(E.c.type, "event_type"), Field(description="Any of these types, or a narrower one.")
+    ] = []
     start: Annotated[
         Day | None,
         Where(starts("events", "date"), Date(), sees_used=True),
@@ -202,8 +209,8 @@ class EventFilter(DatedFilter):
     ] = []
     group: Annotated[
         Texts,
-        Where(_same_person("group"), TEXTS, sees_used=True),
-        Field(description="With a person of any of these groups."),
+        Where(_same_person("group"), TEXTS, sees_used=True, exact=literally),
+        Field(description="With a person of any of these groups, or a narrower one."),
     ] = []
     age_band: Annotated[
         Keys,

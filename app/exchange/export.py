@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.core.access import Caller
 from app.core.filters import Filter
-from app.core.pages import Statement, prepare
+from app.core.pages import Statement, count_statement, prepare
 from app.core.records import Audience, Resource
 from app.core.shapes import shape
 from app.core.streams import LONGEST_S, Sealed, Sink, StreamedResponse, copy_lines
@@ -97,13 +97,23 @@ KINDS = {
 NAMES = {"ndjson": "{}.ndjson", "csv": "{}.csv", "ftm": "{}.ftm.ndjson"}
 
 
-async def export_records(resource: Resource, query: Asked, caller: Caller) -> Response:
+RECORDS = "Record-Count"
+"""Header of the formats that have no last line of their own: how many records the whole export holds."""
+
+
+async def export_records(resource: Resource, query: Any, caller: Caller) -> Response:
     """Answer everything that a filter selects, in one snapshot."""
 
     async def stream(sink: Sink) -> None:
         async with caller.database.stream(caller.audience, LONGEST_S) as connection:
+            if query.format != "ndjson":
+                kind: type[Filter] = type(query)
+                counting = count_statement(resource, kind, query.used())
+                count = await connection.fetchval(counting.sql, *counting.arguments(query.values()))
+                response.headers[RECORDS] = str(count)
             await write(connection, resource, query, caller.audience, sink)
 
     name = NAMES[query.format].format(resource.name)
     headers = {"Content-Type": KINDS[query.format], "Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamedResponse(stream, headers)
+    response = StreamedResponse(stream, headers)
+    return response

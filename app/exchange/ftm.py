@@ -15,7 +15,7 @@ Entity = dict[str, Any]
 
 _PLAIN_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 _SEASONS = re.compile(r"[0-9]{4}-2[1-4]")
-_KINDS_OF_NAME = {"former": "previousName", "abbreviation": "abbreviation"}
+_KINDS_OF_NAME = {"former": "previousName", "abbreviation": "weakAlias"}
 
 
 def _entity(schema: str, key: str, **properties: Any) -> Entity:
@@ -43,7 +43,7 @@ def _names(record: Record) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for n, name in enumerate(record["names"]):
         to = "name" if n == 0 else _KINDS_OF_NAME.get(name["kind"], "alias")
-        found.setdefault("name" if to == "abbreviation" and "name" not in found else to, []).append(name["text"])
+        found.setdefault(to, []).append(name["text"])
     return found
 
 

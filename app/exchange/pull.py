@@ -1,12 +1,13 @@
 """Pulling from another registry: its records are stored here with the cursor that they came with, in one transaction.
 
 A record is owned by its origin: what is ours is never taken from elsewhere, and of theirs only what is newer than what
-we have from there. So an echo between two registries stops after one hop.
+we have from there. So an echo between two registries stops after one hop. What was edited here is not overwritten: see
+`bring` in app/changes/merging.py.
 """
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
@@ -16,6 +17,8 @@ import asyncpg
 from pydantic import ValidationError
 
 from app.changes.digest import read_buckets
+from app.changes.fields import hashes, names_of
+from app.changes.merging import Base, Sender, bring
 from app.changes.models import ORDER, RESOURCES, TYPES
 from app.core import crud
 from app.core.database import Database, Transaction, problem_of
@@ -133,17 +136,21 @@ class Pull:
                 self.counts = before
             await transaction.end(commit=done)
 
-    async def _upsert(
+    async def _upsert(  # noqa: PLR0911 -- each way in which nothing is to be done
         self, transaction: Transaction, item: dict[str, Any], above: frozenset[str], *, compare: bool = False
     ) -> UUID | None:
         """Make or change one record; return its id here, or None if it is refused. `above` are those that name it."""
         resource, remote = RESOURCES[item["type"]], UUID(item["id"])
         known = await transaction.row(
-            "SELECT local_id, version FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, remote
+            "SELECT local_id, version, local_version, fields, edited FROM pulled WHERE peer = $1 AND remote_id = $2",
+            self._name,
+            remote,
         )
         local: UUID | None = known["local_id"] if known else None
+        base = await self._base(transaction, resource, known) if known else None
         if known is None:
             local, ours = await self._here(transaction, resource, item["data"])
+            base = await self._unknown(transaction, resource, local) if local else None
             if ours or item["origin"] == self._origin:
                 if local is not None:
                     await self._note(transaction, item, local)
@@ -152,21 +159,29 @@ class Pull:
         elif item["origin"] == self._origin or (known["version"] >= item["version"] and not compare):
             self.counts.unchanged += 1
             return local
+        elif base is None:  # deleted here, for good
+            await self._note(transaction, item, known["local_id"])
+            return None
         try:
-            return await self._bring(transaction, item, local, above)
+            return await self._bring(transaction, item, local, above, base)
         except _Missing:
-            if not item["data"].get("citations"):
+            if local is not None or not item["data"].get("citations"):
                 return None
         # A source and who published it may name each other: first without citations, then whole, now or at its turn.
         bare = {**item, "version": 0, "data": {**item["data"], "citations": []}}
         try:
-            local = await self._bring(transaction, bare, local, above)
-            return await self._bring(transaction, item, local, above)
+            local = await self._bring(transaction, bare, local, above, None)
+            return await self._bring(transaction, item, local, above, None)
         except _Missing:
             return local
 
     async def _bring(
-        self, transaction: Transaction, item: dict[str, Any], local: UUID | None, above: frozenset[str]
+        self,
+        transaction: Transaction,
+        item: dict[str, Any],
+        local: UUID | None,
+        above: frozenset[str],
+        base: Base | None,
     ) -> UUID:
         """Write one record after what it names; raises `_Missing` if it, or something that it names, cannot be had."""
         resource = RESOURCES[item["type"]]
@@ -176,23 +191,87 @@ class Pull:
             for _, table, ref in crud.references(given):
                 refs[table, ref] = await self._reference(transaction, table, ref, above | {item["id"]})
             async with transaction.savepoint():
-                local = await self._write(transaction, resource, given, local, UUID(item["id"]), refs)
+                edited: frozenset[str] = frozenset()
+                if local is None or base is None:
+                    local = await self._write(transaction, resource, given, local, UUID(item["id"]), refs)
+                else:
+                    local, edited = await self._merge(transaction, resource, given, local, refs, base)
         except ValidationError:
             raise _Missing from None
         except asyncpg.PostgresError as error:
             if not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
                 raise
             raise _Missing from None
-        await self._note(transaction, item, local)
+        await self._note(transaction, item, local, given, edited)
         return local
 
-    async def _note(self, transaction: Transaction, item: dict[str, Any], local: UUID) -> None:
-        """Remember which record of theirs is which of ours, and at which of their versions."""
+    async def _note(
+        self,
+        transaction: Transaction,
+        item: dict[str, Any],
+        local: UUID,
+        given: RecordIn | None = None,
+        edited: Iterable[str] = (),
+    ) -> None:
+        """Remember which record of theirs is which of ours, at which versions, and in which fields ours is another."""
         sql = (
-            "INSERT INTO pulled (peer, remote_id, record_type, local_id, version) VALUES ($1, $2, $3, $4, $5) "
-            "ON CONFLICT (peer, remote_id) DO UPDATE SET local_id = excluded.local_id, version = excluded.version"
+            "INSERT INTO pulled (peer, remote_id, record_type, local_id, version, local_version, fields, edited) "  # noqa: S608 -- our own names
+            f"VALUES ($1, $2, $3, $4, $5, (SELECT version FROM {RESOURCES[item['type']].name} WHERE id = $4), $6, $7) "
+            "ON CONFLICT (peer, remote_id) DO UPDATE SET local_id = excluded.local_id, version = excluded.version, "
+            "local_version = excluded.local_version, fields = excluded.fields, edited = excluded.edited"
         )
-        await transaction.fetch(sql, self._name, UUID(item["id"]), item["type"], local, item["version"])
+        fields = json.dumps(hashes(given)) if given else None
+        arguments = (item["type"], local, item["version"], fields, sorted(edited))
+        await transaction.fetch(sql, self._name, UUID(item["id"]), *arguments)
+
+    async def _base(self, transaction: Transaction, resource: Resource, known: Any) -> Base | None:
+        """Return what the record was when it last came, empty where it is still that; None where it is gone."""
+        now = await transaction.row(f"SELECT version FROM {resource.name} WHERE id = $1", known["local_id"])  # noqa: S608
+        if now is None:
+            return None
+        if known["local_version"] in {None, now["version"]} and not known["edited"]:
+            return Base()
+        fields = json.loads(known["fields"]) if known["fields"] else None
+        return Base(known["local_version"], fields, frozenset(known["edited"]))
+
+    @staticmethod
+    async def _unknown(transaction: Transaction, resource: Resource, local: UUID) -> Base:
+        """Return what is known of a record that came otherwise: all of it is ours, if anybody here has written it."""
+        sql = (
+            "SELECT FROM changes WHERE record_id = $1 AND closed AND (actor IS NULL OR actor NOT LIKE 'pull %') LIMIT 1"
+        )
+        written = await transaction.row(sql, local) is not None
+        return Base(edited=names_of(resource)) if written else Base()
+
+    async def _merge(  # noqa: PLR0913, PLR0917 -- a record, what it names, and what it was
+        self,
+        transaction: Transaction,
+        resource: Resource,
+        given: RecordIn,
+        local: UUID,
+        refs: dict[tuple[str, Ref], UUID],
+        base: Base,
+    ) -> tuple[UUID, frozenset[str]]:
+        """Bring their version into what is here, and count what became of it; return in which fields ours stays."""
+        if base == Base():
+            return await self._write(transaction, resource, given, local, local, refs), frozenset()
+        before = await self._version(transaction, resource, local)
+        sender = Sender(self._name, given.origin or "")
+        edited = await bring(transaction, resource, local, given, refs, base, sender)
+        await self._count(transaction, resource, local, before)
+        return local, edited
+
+    @staticmethod
+    async def _version(transaction: Transaction, resource: Resource, record_id: UUID) -> int | None:
+        row = await transaction.row(f"SELECT version FROM {resource.name} WHERE id = $1", record_id)  # noqa: S608
+        return row["version"] if row else None
+
+    async def _count(self, transaction: Transaction, resource: Resource, local: UUID, before: int | None) -> None:
+        await transaction.settle()
+        if await self._version(transaction, resource, local) == before:
+            self.counts.unchanged += 1
+        else:
+            self.counts.updated += 1
 
     async def _write(  # noqa: PLR0913, PLR0917 -- a record, where it is, and what it names
         self,
@@ -204,23 +283,16 @@ class Pull:
         refs: dict[tuple[str, Ref], UUID],
     ) -> UUID:
         """Write one record and count what became of it."""
-        version = f"SELECT version FROM {resource.name} WHERE id = $1"  # noqa: S608 -- our own names
         if local is None:
-            taken = await transaction.row(version, remote)
-            local = uuid4() if taken else remote
+            local = uuid4() if await self._version(transaction, resource, remote) else remote
             tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in crud.tables_of(resource).items()}
             await crud.insert(transaction, crud.rows_of(resource, local, given, refs), tables)
             await transaction.settle()
             self.counts.created += 1
             return local
-        before = await transaction.row(version, local)
+        before = await self._version(transaction, resource, local)
         await crud.overwrite(transaction, resource, local, given, refs)
-        await transaction.settle()
-        after = await transaction.row(version, local)
-        if after["version"] == before["version"]:
-            self.counts.unchanged += 1
-        else:
-            self.counts.updated += 1
+        await self._count(transaction, resource, local, before)
         return local
 
     async def _here(
@@ -277,6 +349,8 @@ class Pull:
                 if item.get("reason") == "withdrawn":
                     await transaction.fetch("SELECT forget_withdrawn($1)", local)
             self.counts.removed += 1
+        withdrawn = "DELETE FROM proposals WHERE record_id = $1 AND source = $2 AND state = 'open'"
+        await transaction.fetch(withdrawn, local, self._name)
         await transaction.fetch("DELETE FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"]))
 
     # --- comparing ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from app.core.access import CallerDep
 from app.core.http import Route
 from app.core.openapi import problems
 from app.events.queries import EVENTS
-from app.exchange.export import export_records
+from app.exchange.export import RECORDS, export_records
 from app.exchange.queries import (
     CaseExport,
     ChargeExport,
@@ -46,6 +46,10 @@ EXPORT: dict[int | str, dict[str, Any]] = {
         },
         "headers": {
             "Content-Disposition": {"description": "What to call the file.", "schema": {"type": "string"}},
+            RECORDS: {
+                "description": "Of csv and ftm: how many records the whole export holds; with fewer it was cut short.",
+                "schema": {"type": "integer"},
+            },
         },
     },
     **problems(),

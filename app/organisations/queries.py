@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Date, any_
+from sqlalchemy import Date
 
-from app.core.filters import TEXTS, Day, Keys, RecordFilter, Texts, Where, below, cited, rows
+from app.core.filters import TEXTS, Day, Keys, RecordFilter, Texts, Where, below, cited, of_kind, rows
 from app.core.names import NameRead, Q, label, matches, ranked
 from app.core.pages import ListQuery
 from app.core.records import Part, Resource, citations
@@ -39,7 +39,9 @@ class OrganisationFilter(RecordFilter):
         matches("organisation", ORG.c.id),
         Field(description=Q),
     ] = None
-    kind: Annotated[Texts, Where(lambda v: ORG.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
+    kind: Annotated[
+        Texts, of_kind(ORG.c.kind, "organisation_kind"), Field(description="Any of these kinds, or a narrower one.")
+    ] = []
     place: Annotated[
         Keys,
         Where(lambda v: below(ORG.c.place_id, "places", v), TEXTS),

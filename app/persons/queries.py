@@ -16,6 +16,7 @@ from app.core.filters import (
     cited,
     exists,
     holds,
+    in_group,
     refers,
     rows,
     under_statute,
@@ -68,7 +69,7 @@ class PersonFilter(RecordFilter):
     sex: Annotated[Texts, Where(lambda v: P.c.sex == any_(v), TEXTS), Field(description="Any of these.")] = []
     group: Annotated[
         Texts,
-        Where(lambda v: holds(P.c.groups, v), TEXTS),
+        Where(lambda v: in_group(P.c.groups, v), TEXTS, exact=lambda v: holds(P.c.groups, v)),
         Field(description="Belongs to any of these groups."),
     ] = []
     status: Annotated[

@@ -5,7 +5,21 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy import Date, any_, func, or_, select
 
-from app.core.filters import TEXTS, DatedFilter, Day, Keys, Texts, Where, cited, ends, exists, refers, rows, starts
+from app.core.filters import (
+    TEXTS,
+    DatedFilter,
+    Day,
+    Keys,
+    Texts,
+    Where,
+    cited,
+    ends,
+    exists,
+    of_kind,
+    refers,
+    rows,
+    starts,
+)
 from app.core.pages import ListQuery, by_day
 from app.core.records import Include, Resource, citations
 from app.core.refs import target
@@ -48,7 +62,9 @@ class SourceFilter(DatedFilter):
         Where(lambda v: func.strpos(func.lower(S.c.title), func.lower(v)) > 0, S.c.title.type),
         Field(description="Part of its title."),
     ] = None
-    kind: Annotated[Texts, Where(lambda v: S.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
+    kind: Annotated[
+        Texts, of_kind(S.c.kind, "source_kind"), Field(description="Any of these kinds, or a narrower one.")
+    ] = []
     publisher: Annotated[
         Keys,
         Where(lambda v: refers(S.c.publisher_id, "organisations", v), TEXTS),

@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, any_, cast, func, or_, select,
 
 from app.cases.queries import C, H, S
 from app.core.ages import age_band
-from app.core.filters import NOT_STATED, refers, region_tree, rows, statute_conditions
-from app.core.refs import TARGETS
+from app.core.filters import NOT_STATED, refers, region_tree, rows, statute_conditions, with_narrower
 from app.events.queries import E, participant_conditions, with_participants
 from app.statistics.facts import Fact, T
 
@@ -52,9 +51,10 @@ TITLES: dict[str, dict[str, str]] = {
 class Dimension:
     """One way to group a measure.
 
-    `value` joins what it needs and returns the value as text, null for not stated; `filter` is the parameter by which
-    the list asks for a value, `exact` where the list must take it literally; `many` where one counted thing can have
-    several values; `table` or `vocabulary` say where the labels of its values are.
+    `value` joins what it needs and returns the value, null for not stated; `filter` is the parameter by which the list
+    asks for a value, `exact` where the list must take it literally; `many` where one counted thing can have several
+    values; `table` or `vocabulary` say where the labels of its values are. `roll` joins to rows already added up what
+    they roll up to; `shown` makes of a value in a cell the one that is answered, by itself its text.
     """
 
     value: Callable[[Fact], SQL]
@@ -63,15 +63,14 @@ class Dimension:
     many: bool = False
     table: str | None = None
     vocabulary: str | None = None
+    roll: Callable[[Any, SQL], tuple[Any, SQL]] | None = None
+    shown: Callable[[SQL], SQL] | None = None
 
 
-def _key(table: str, column: SQL) -> SQL:
-    """Return the natural key of the record that `column` points at, or its id where it has none."""
-    key = TARGETS[table].key
-    if key is None:
-        return cast(column, Text)
-    row = rows(table).alias()
-    return select(func.coalesce(row.c[key], cast(row.c.id, Text))).where(row.c.id == column).scalar_subquery()
+def _code_of_place(place: SQL) -> SQL:
+    """Return the code of a place, or its id where it has none."""
+    row = rows("places").alias()
+    return select(func.coalesce(row.c.code, cast(row.c.id, Text))).where(row.c.id == place).scalar_subquery()
 
 
 # --- pieces that several facts share ----------------------------------------------------------------------
@@ -123,7 +122,9 @@ def _group(fact: Fact) -> SQL:
     one = func.unnest(person.c.groups).table_valued("code", name="one_group").render_derived()
     fact.join("group", one, true())
     if "group" in fact.used:
-        asked = one.c.code == any_(fact.given("group"))
+        asked = fact.given("group")
+        codes = asked if "exact=group" in fact.used else with_narrower("person_group", asked)
+        asked = one.c.code == any_(codes)
         fact.where.append(or_(asked, one.c.code.is_(None)) if f"group={NOT_STATED}" in fact.used else asked)
     found: SQL = one.c.code
     return found
@@ -151,16 +152,17 @@ def _organisation(fact: Fact) -> SQL:
     if "organisation" in fact.used:
         on = and_(on, refers(part.c.organisation_id, "organisations", fact.given("organisation")))
     fact.join("organisation", part, on)
-    return cast(fact.joined["organisation"].c.organisation_id, Text)
+    found: SQL = fact.joined["organisation"].c.organisation_id
+    return found
 
 
-def _region(column: Callable[[Fact], SQL]) -> Callable[[Fact], SQL]:
-    def value(fact: Fact) -> SQL:
-        tree = region_tree()
-        fact.join("region", tree, tree.c.id == column(fact))
-        return _key("places", fact.joined["region"].c.region)
+def _to_region(source: Any, place: SQL) -> tuple[Any, SQL]:
+    tree = region_tree()
+    return source.outerjoin(tree, tree.c.id == place), tree.c.region
 
-    return value
+
+def _region(place: Callable[[Fact], SQL], *, many: bool = False) -> Dimension:
+    return Dimension(place, "region", many=many, table="places", roll=_to_region, shown=_code_of_place)
 
 
 def _facility_place(fact: Fact) -> SQL:
@@ -178,7 +180,7 @@ def _case(fact: Fact) -> Any:
 
 
 def _court(fact: Fact) -> SQL:
-    return cast(_case(fact).c.court_id, Text)
+    return _case(fact).c.court_id  # type: ignore[no-any-return]
 
 
 def _judge(fact: Fact) -> SQL:
@@ -187,7 +189,7 @@ def _judge(fact: Fact) -> SQL:
     if "judge" in fact.used and f"judge={NOT_STATED}" not in fact.used:
         on = and_(on, refers(judge.c.person_id, "persons", fact.given("judge")))
     fact.join("judge", judge, on)
-    return cast(fact.joined["judge"].c.person_id, Text)
+    return fact.joined["judge"].c.person_id  # type: ignore[no-any-return]
 
 
 def _stage(fact: Fact) -> SQL:
@@ -248,7 +250,7 @@ def _source(owner: str, of: Callable[[Fact], SQL]) -> Callable[[Fact], SQL]:
         if "source" in fact.used and f"source={NOT_STATED}" not in fact.used:
             on = and_(on, refers(citation.c.source_id, "sources", fact.given("source")))
         fact.join("citation", citation, on)
-        return cast(fact.joined["citation"].c.source_id, Text)
+        return fact.joined["citation"].c.source_id  # type: ignore[no-any-return]
 
     return value
 
@@ -262,17 +264,17 @@ _STATUTES = {
 }
 _PEOPLE = {
     "sex": Dimension(_sex, "sex", many=True, vocabulary="sex"),
-    "group": Dimension(_group, "group", many=True, vocabulary="person_group"),
+    "group": Dimension(_group, "group", exact=True, many=True, vocabulary="person_group"),
 }
 _SEX_OF_ONE = {"sex": Dimension(_sex, "sex", vocabulary="sex")}
 
 OF_EVENTS: dict[str, Dimension] = {
-    "region": Dimension(_region(lambda _f: E.c.place_id), "region", table="places"),
-    "place": Dimension(lambda _f: _key("places", E.c.place_id), "place", exact=True, table="places"),
-    "facility": Dimension(lambda _f: cast(E.c.facility_id, Text), "facility", exact=True, table="organisations"),
+    "region": _region(lambda _f: E.c.place_id),
+    "place": Dimension(lambda _f: E.c.place_id, "place", exact=True, table="places", shown=_code_of_place),
+    "facility": Dimension(lambda _f: E.c.facility_id, "facility", exact=True, table="organisations"),
     "organisation": Dimension(_organisation, "organisation", many=True, table="organisations"),
     **_STATUTES,
-    "type": Dimension(lambda _f: E.c.type, "type", vocabulary="event_type"),
+    "type": Dimension(lambda _f: E.c.type, "type", exact=True, vocabulary="event_type"),
     "role": Dimension(_role, "role", many=True, vocabulary="participant_role"),
     **_PEOPLE,
     "age_band": Dimension(_age, "age_band", many=True),
@@ -313,11 +315,9 @@ OF_SENTENCES = {
 }
 OF_FINES = {**OF_SENTENCES, "unit": Dimension(lambda f: f.joined["component"].c.unit, "fined_in", vocabulary="unit")}
 OF_STATUSES: dict[str, Dimension] = {
-    "region": Dimension(_region(_facility_place), "region", many=True, table="places"),
-    "facility": Dimension(
-        lambda _f: cast(T.c.facility_id, Text), "facility", exact=True, many=True, table="organisations"
-    ),
-    "status": Dimension(lambda _f: T.c.kind, "status", many=True, vocabulary="status_kind"),
+    "region": _region(_facility_place, many=True),
+    "facility": Dimension(lambda _f: T.c.facility_id, "facility", exact=True, many=True, table="organisations"),
+    "status": Dimension(lambda _f: T.c.kind, "status", exact=True, many=True, vocabulary="status_kind"),
     **_SEX_OF_ONE,
     "group": _PEOPLE["group"],
     "source": Dimension(_source("status_id", lambda _f: T.c.id), "source", many=True, table="sources"),

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    UUID,
     ColumnElement,
     FromClause,
     Text,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 from app.cases.queries import C, H, S
-from app.core.filters import TEXTS, rows
+from app.core.filters import TEXTS, rows, with_narrower
 from app.events.queries import E, participant_conditions, with_participants
 from app.statuses import queries as statuses
 
@@ -39,14 +40,14 @@ NAMED: SQL = literal_column("true")
 class Fact:
     """The rows that a measure counts, while a statement over them is put together.
 
-    `entity` tells counted things apart: each counts once in a cell, with its greatest `weight`. `named` is false for
-    people whom nobody named. `unknown` is how many of unknown size a row stands for. `distinct` says whether one entity
-    can have several rows even without a dimension that holds several values.
+    `entity` are the columns that tell counted things apart: each counts once in a cell, with its greatest `weight`.
+    `named` is false for people whom nobody named. `unknown` is how many of unknown size a row stands for. `distinct`
+    says whether one entity can have several rows even without a dimension that holds several values.
     """
 
     used: frozenset[str]
     rows: FromClause
-    entity: SQL
+    entity: tuple[SQL, ...]
     lo: SQL | None
     hi: SQL | None
     weight: SQL = ONE
@@ -99,12 +100,12 @@ def _participants(used: frozenset[str], roles: tuple[str, ...], *, organisations
     family = _families()
     people = E.join(part, on).outerjoin(person, person.c.id == part.c.person_id)
     people = people.outerjoin(family, family.c.id == part.c.id)
-    group = func.coalesce(family.c.root, cast(part.c.id, Text))
+    group = func.coalesce(cast(family.c.root, UUID), part.c.id)
     who = func.coalesce(part.c.person_id, part.c.organisation_id) if organisations else part.c.person_id
     return Fact(
         used,
         people,
-        entity=func.coalesce(cast(who, Text), group),
+        entity=(func.coalesce(who, group),),
         lo=E.c.date_earliest,
         hi=E.c.date_latest,
         weight=case((who.is_(None), func.coalesce(part.c["count"], 1)), else_=ONE),
@@ -120,13 +121,13 @@ def _participants(used: frozenset[str], roles: tuple[str, ...], *, organisations
 
 def events(used: frozenset[str]) -> Fact:
     """Return events, each counting once."""
-    return Fact(used, E, cast(E.c.id, Text), E.c.date_earliest, E.c.date_latest)
+    return Fact(used, E, (E.c.id,), E.c.date_earliest, E.c.date_latest)
 
 
 def incidents(used: frozenset[str]) -> Fact:
     """Return events by their incident; an event of none is one of its own."""
     fact = events(used)
-    fact.entity, fact.distinct = cast(func.coalesce(E.c.incident, E.c.id), Text), True
+    fact.entity, fact.distinct = (func.coalesce(E.c.incident, E.c.id),), True
     return fact
 
 
@@ -140,26 +141,23 @@ def list_entries(used: frozenset[str]) -> Fact:
     fact = _participants(used, ("listed",), organisations=True)
     part = fact.joined["participant"]
     who = func.coalesce(part.c.person_id, part.c.organisation_id)
-    fact.entity = case((who.is_not(None), cast(part.c.id, Text)), else_=fact.entity)
-    terms = rows_of_terms()
-    listing = select(terms.c.code).where(
-        terms.c.vocabulary == literal_column("'event_type'"),
-        or_(terms.c.code == literal_column("'listing'"), terms.c.broader == literal_column("'listing'")),
-    )
-    fact.where.append(E.c.type.in_(listing))
+    fact.entity = (case((who.is_not(None), part.c.id), else_=fact.entity[0]),)
+    listing = cast(literal_column("'{listing}'"), TEXTS)
+    fact.where.append(E.c.type == any_(with_narrower("event_type", listing)))
     return fact
-
-
-def rows_of_terms() -> Any:
-    """Return the table of the code lists, which has no model since nothing is written to it through the API."""
-    return table("vocabulary_terms", column("vocabulary"), column("code"), column("broader"), column("label"))
 
 
 def cases(used: frozenset[str]) -> Fact:
     """Return cases; one record may stand for many proceedings."""
     when = "opened" if "date_field=opened" in used else "decided"
     lo, hi = C.c[f"{when}_earliest"], C.c[f"{when}_latest"]
-    return Fact(used, C, cast(C.c.id, Text), lo, hi, weight=func.coalesce(C.c["count"], 1))
+    return Fact(used, C, (C.c.id,), lo, hi, weight=func.coalesce(C.c["count"], 1))
+
+
+def _person_or_group(part: Any) -> tuple[SQL, ...]:
+    """Return what tells people apart: their record, or for those nobody named the case and what it calls them."""
+    label = case((part.c.person_id.is_(None), func.coalesce(part.c.label, "")))
+    return func.coalesce(part.c.person_id, part.c.case_id), label
 
 
 def _charge_weight() -> SQL:
@@ -170,7 +168,7 @@ def charges(used: frozenset[str]) -> Fact:
     """Return charges, by their own date or one of their case; a group counts by its people and its counts."""
     lo, hi = H.c.date_earliest, H.c.date_latest
     weight = _charge_weight() * func.coalesce(H.c.counts, 1)
-    fact = Fact(used, H, cast(H.c.id, Text), lo, hi, weight=weight)
+    fact = Fact(used, H, (H.c.id,), lo, hi, weight=weight)
     if "date_field=date" not in used:
         when = "opened" if "date_field=opened" in used else "decided"
         found = fact.join("case", (c := C.alias()), c.c.id == H.c.case_id)
@@ -181,9 +179,7 @@ def charges(used: frozenset[str]) -> Fact:
 def persons_charged(used: frozenset[str]) -> Fact:
     """Return people by their charges; groups of one case under one label are the same people."""
     fact = charges(used)
-    label = func.coalesce(H.c.label, "")
-    group = func.concat(cast(H.c.case_id, Text), " ", label)
-    fact.entity = func.coalesce(cast(H.c.person_id, Text), group)
+    fact.entity = _person_or_group(H)
     fact.weight = case((H.c.person_id.is_(None), _charge_weight()), else_=ONE)
     fact.named, fact.distinct = H.c.person_id.is_not(None), True
     return fact
@@ -195,7 +191,7 @@ def _sentences(used: frozenset[str], *, components: str = "outer") -> Fact:
     fact = Fact(
         used,
         S.join(case_, case_.c.id == S.c.case_id),
-        entity=cast(S.c.id, Text),
+        entity=(S.c.id,),
         lo=case_.c.decided_earliest,
         hi=case_.c.decided_latest,
         weight=func.coalesce(S.c["count"], 1),
@@ -204,7 +200,7 @@ def _sentences(used: frozenset[str], *, components: str = "outer") -> Fact:
     if components != "none":
         fact.rows = fact.rows.join(part, on, isouter=components == "outer")
         fact.joined["component"] = part
-        fact.entity = func.concat(cast(S.c.id, Text), " ", cast(part.c.id, Text))
+        fact.entity = (S.c.id, part.c.id)
         if "sentence" in used:
             kind = part.c.kind == any_(fact.given("sentence"))
             fact.where.append(or_(kind, part.c.id.is_(None)) if "sentence=not_stated" in used else kind)
@@ -219,9 +215,7 @@ def sentences(used: frozenset[str]) -> Fact:
 def persons_convicted(used: frozenset[str]) -> Fact:
     """Return people by their sentences with the outcome convicted."""
     fact = _sentences(used, components="none")
-    label = func.coalesce(S.c.label, "")
-    group = func.concat(cast(S.c.case_id, Text), " ", label)
-    fact.entity = func.coalesce(cast(S.c.person_id, Text), group)
+    fact.entity = _person_or_group(S)
     fact.weight = case((S.c.person_id.is_(None), func.coalesce(S.c["count"], 1)), else_=ONE)
     fact.named, fact.distinct = S.c.person_id.is_not(None), True
     fact.where.append(S.c.outcome == literal_column("'convicted'"))
@@ -295,7 +289,7 @@ def fines(used: frozenset[str]) -> Fact:
 def _in_status(subject: str) -> Callable[[frozenset[str]], Fact]:
     def fact_of(used: frozenset[str]) -> Fact:
         who = T.c[subject]
-        return Fact(used, T, cast(who, Text), None, None, distinct=True, where=[who.is_not(None)])
+        return Fact(used, T, (who,), None, None, distinct=True, where=[who.is_not(None)])
 
     return fact_of
 

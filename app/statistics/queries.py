@@ -1,4 +1,8 @@
-"""The statements of the statistics: one for the cells and the total together, so that they are of one moment."""
+"""The statements of the statistics: one for the cells, the total and the cap, so that all are of one moment.
+
+The records are read once, into rows that agree in date and dimensions; all that is asked is counted from these. Grouped
+by day over a covering index that is as fast as keeping periods in columns of their own, and serves every grain.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +12,8 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Date,
+    DateTime,
+    Integer,
     Numeric,
     Select,
     Text,
@@ -25,9 +31,8 @@ from sqlalchemy import (
 )
 
 from app.core.pages import Statement, prepare
-from app.core.status import counted_on, holds_on, surely_on
 from app.statistics.dimensions import TIMES
-from app.statistics.facts import Fact, T
+from app.statistics.facts import Fact
 from app.statistics.measures import MEASURES, Measure
 
 SQL = ColumnElement[Any]
@@ -37,6 +42,7 @@ MAX_CELLS = 10_000
 YES: SQL = literal_column("true")
 NO: SQL = literal_column("false")
 ZERO: SQL = literal_column("0")
+NOTHING: SQL = literal_column("'[]'")
 
 
 @dataclass(frozen=True)
@@ -65,54 +71,39 @@ class Plan:
         return MEASURES[self.measure]
 
 
-def _day(name: str) -> SQL:
+def day(name: str) -> SQL:
+    """Return the bind parameter of a day."""
     return bindparam(name, type_=Date())
 
 
-def bucket(grain: str, day: SQL) -> SQL:
+def bucket(grain: str, of: SQL) -> SQL:
     """Return the first day of the period that a day is in."""
-    return day if grain == "day" else cast(func.date_trunc(grain, cast(day, Date)), Date)
+    return of if grain == "day" else cast(func.date_trunc(grain, cast(of, DateTime)), Date)
 
 
-def _step(grain: str) -> SQL:
-    return literal_column("interval '3 months'" if grain == "quarter" else f"interval '1 {grain}'")
+def periods_between(grain: str, first: SQL, last: SQL) -> Any:
+    """Return the first days of all periods from the one of `first` to the one of `last`, as a function in FROM."""
+    step: SQL = literal_column("interval '3 months'" if grain == "quarter" else f"interval '1 {grain}'")
+    series = func.generate_series(cast(bucket(grain, first), Date), last, step)
+    return series.table_valued("period", name="further").render_derived()
 
 
-@dataclass
-class Flags:
-    """Where a row counts: in the value, surely (min), possibly (max), or nowhere for want of a date."""
+def periods_number(grain: str, first: SQL, last: SQL) -> SQL:
+    """Return how many periods there are from the one of `first` to the one of `last`."""
+    if grain in {"day", "week"}:
+        days = cast(bucket(grain, last) - bucket(grain, first), Integer)
+        return days / literal_column("1" if grain == "day" else "7") + 1
 
-    value: SQL
-    sure: SQL
-    possible: SQL
-    undated: SQL
+    def index(of: SQL) -> SQL:
+        months = func.date_part("year", of) * literal_column("12") + func.date_part("month", of) - literal_column("1")
+        size = {"month": "1", "quarter": "3", "year": "12"}[grain]
+        return cast(func.floor(months / literal_column(size)), Integer)
 
-
-def _flow_flags(plan: Plan, fact: Fact) -> Flags:
-    lo, hi = fact.lo, fact.hi
-    assert lo is not None and hi is not None  # noqa: PT018, S101 -- every flow is dated
-    at = func.coalesce(lo, hi)
-    value: list[SQL] = [at.is_not(None)]
-    sure, possible = list(value), list(value)
-    if plan.starts:
-        value.append(at >= _day("start"))
-        sure.append(lo >= _day("start"))
-        possible.append(or_(hi >= _day("start"), hi.is_(None)))
-    if plan.ends:
-        value.append(at < _day("end"))
-        sure.append(hi < _day("end"))
-        possible.append(or_(lo < _day("end"), lo.is_(None)))
-    return Flags(and_(*value), and_(*sure), and_(*possible), at.is_(None))
+    return index(last) - index(first) + 1
 
 
-def _stock_flags() -> Flags:
-    day, c = _day("at"), T.c
-    undated = and_(*(c[f"{n}_{b}"].is_(None) for n in ("start", "end") for b in ("earliest", "latest")))
-    return Flags(counted_on(day), surely_on(day), holds_on(day), undated)
-
-
-def _fact(plan: Plan, groups: tuple[str, ...]) -> tuple[Fact, list[SQL]]:
-    """Return the fact with the filters in use, and the values of its dimensions."""
+def fact_of(plan: Plan, groups: tuple[str, ...]) -> tuple[Fact, list[SQL]]:
+    """Return the fact with the filters in use, and the values of its dimensions as the rows hold them."""
     measure = plan.subject
     fact = measure.fact(plan.used)
     values = [measure.dimensions[g].value(fact) for g in groups]
@@ -121,214 +112,203 @@ def _fact(plan: Plan, groups: tuple[str, ...]) -> tuple[Fact, list[SQL]]:
     return fact, values
 
 
-def _columns(fact: Fact, values: list[SQL], flags: Flags, period: SQL | None) -> list[Any]:
-    unknown = fact.unknown if fact.unknown is not None else literal_column("0")
-    columns = [period.label("period")] if period is not None else []
-    columns += [cast(v, Text).label(f"d{n}") for n, v in enumerate(values)]
-    return [
-        *columns,
-        fact.entity.label("entity"),
-        fact.named.label("named"),
-        fact.weight.label("weight"),
-        unknown.label("unknown"),
-        flags.value.label("value"),
-        flags.sure.label("sure"),
-        flags.possible.label("possible"),
-        flags.undated.label("undated"),
-    ]
+def rolled(plan: Plan, groups: tuple[str, ...], rows: Any) -> tuple[Any, list[Any]]:
+    """Return rows joined to what rolls their dimensions up, and the values rolled up: of a place its region."""
+    source, values = rows, []
+    for n, group in enumerate(groups):
+        dimension, value = plan.subject.dimensions[group], rows.c[f"d{n}"]
+        if dimension.roll is not None:
+            source, value = dimension.roll(source, value)
+        values.append(value.label(f"d{n}"))
+    return source, values
 
 
-def _whole(plan: Plan, groups: tuple[str, ...]) -> Select[Any]:
-    """Select the rows of the whole period, or of the day."""
-    fact, values = _fact(plan, groups)
-    flags = _stock_flags() if plan.subject.kind == "stock" else _flow_flags(plan, fact)
-    rows = select(*_columns(fact, values, flags, None)).select_from(fact.rows)
-    return rows.where(*fact.where, or_(flags.possible, flags.undated))
+def shown(plan: Plan, group: str, value: SQL) -> SQL:
+    """Return the value of a dimension as it is answered."""
+    dimension = plan.subject.dimensions[group]
+    return dimension.shown(value) if dimension.shown is not None else cast(value, Text)
 
 
-def _by_time(plan: Plan, grain: str) -> Any:
+# --- flows ---------------------------------------------------------------------------------------------------
+
+
+def _within(plan: Plan, lo: SQL, hi: SQL) -> list[SQL]:
+    """Condition that a date possibly lies in the period, or that there is none."""
+    found: list[SQL] = []
+    if plan.starts:
+        found.append(or_(hi >= day("start"), hi.is_(None)))
+    if plan.ends:
+        found.append(or_(lo < day("end"), lo.is_(None)))
+    return found
+
+
+def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
+    """Return what is counted as (lo, hi, dimensions, weight, unknown), added up.
+
+    Where one entity can have several dates it is each row, with its entity: nothing can be added up before its period
+    is known.
+    """
+    fact, values = fact_of(plan, groups)
+    assert fact.lo is not None and fact.hi is not None  # noqa: PT018, S101 -- every flow is dated
+    entity = [e.label(f"e{n}") for n, e in enumerate(fact.entity)]
+    unknown = fact.unknown if fact.unknown is not None else ZERO
+    dates = [fact.lo.label("lo"), fact.hi.label("hi")]
+    dims = [v.label(f"d{n}") for n, v in enumerate(values)]
+    amounts = [fact.weight.label("weight"), unknown.label("unknown")]
+    every = select(*dates, *dims, *entity, fact.named.label("named"), *amounts)
+    rows: Any = every.select_from(fact.rows).where(*fact.where, *_within(plan, fact.lo, fact.hi)).subquery()
+    if fact.distinct:
+        source, dims = rolled(plan, groups, rows)
+        kept = [rows.c[n] for n in ("lo", "hi", "named", "weight", "unknown", *(e.name for e in entity))]
+        return select(*dims, *kept).select_from(source).cte(name)
+    if any(plan.subject.dimensions[g].many for g in groups):
+        source, dims = rolled(plan, groups, rows)
+        keys = [rows.c[n] for n in ("lo", "hi", *(e.name for e in entity))]
+        rows = _together(func.max, rows, [*dims, *keys], source).subquery()
+        source, dims = rows, [rows.c[d.name] for d in dims]
+    else:
+        # Of ten million events on so many days in so many towns, few rows are left to be joined to the towns' regions.
+        if any(plan.subject.dimensions[g].roll is not None for g in groups):
+            rows = _together(
+                func.sum, rows, [rows.c[n] for n in ("lo", "hi", *(d.name for d in dims))], rows
+            ).subquery()
+        source, dims = rolled(plan, groups, rows)
+    return _together(func.sum, rows, [rows.c.lo, rows.c.hi, *dims], source).cte(name)
+
+
+def _together(how: Any, rows: Any, keys: list[Any], source: Any) -> Select[Any]:
+    amounts = [how(rows.c[n]).label(n) for n in ("weight", "unknown")]
+    return select(*keys, *amounts).select_from(source).group_by(*(getattr(k, "element", k) for k in keys))
+
+
+def _flags(plan: Plan, rows: Any) -> list[Any]:
+    """Return where a row counts: in the value, surely (min), possibly (max), or nowhere for want of a date."""
+    lo, hi = rows.c.lo, rows.c.hi
+    at = func.coalesce(lo, hi)
+    value: list[SQL] = [at.is_not(None)]
+    sure = list(value)
+    if plan.starts:
+        value.append(at >= day("start"))
+        sure.append(lo >= day("start"))
+    if plan.ends:
+        value.append(at < day("end"))
+        sure.append(hi < day("end"))
+    flags = {"value": and_(*value), "sure": and_(*sure), "possible": at.is_not(None), "undated": at.is_(None)}
+    return [flag.label(n) for n, flag in flags.items()]
+
+
+def _span(plan: Plan, base: CTE) -> tuple[SQL, SQL]:
+    """Return the first and last day of the grid: those asked for, or else of what is counted."""
+    first: SQL = day("first")
+    if not plan.starts:
+        first = select(func.min(func.least(base.c.lo, base.c.hi, type_=Date), type_=Date)).scalar_subquery()
+    last: SQL = day("last")
+    if not plan.ends:
+        latest = func.max(func.greatest(base.c.lo, base.c.hi, type_=Date), type_=Date)
+        last = select(func.greatest(latest, first, type_=Date)).scalar_subquery()
+    return first, last
+
+
+def _by_period(plan: Plan, base: CTE, grain: str) -> Any:
     """Select the rows by period: once where they count, and once in each further period where they possibly lie."""
-    fact, values = _fact(plan, plan.groups)
-    flags = _flow_flags(plan, fact)
-    lo, hi = fact.lo, fact.hi
-    assert lo is not None and hi is not None  # noqa: PT018, S101
+    lo, hi = base.c.lo, base.c.hi
     at = func.coalesce(lo, hi)
+    value, sure, possible, _ = (f.element for f in _flags(plan, base))
+    first, last = _span(plan, base)
+    kept = [c for c in base.c if c.name not in {"lo", "hi"}]
     one_period = func.coalesce(bucket(grain, lo) == bucket(grain, hi), NO)
-    own = Flags(YES, func.coalesce(and_(one_period, flags.sure), NO), YES, NO)
-    counted = select(*_columns(fact, values, own, bucket(grain, at))).select_from(fact.rows)
-    counted = counted.where(*fact.where, flags.value)
 
-    fact, values = _fact(plan, plan.groups)
-    lo, hi = fact.lo, fact.hi
-    assert lo is not None and hi is not None  # noqa: PT018, S101
-    at = func.coalesce(lo, hi)
-    flags = _flow_flags(plan, fact)
-    first = bucket(grain, func.greatest(lo, _day("first"), type_=Date))
-    step = _step(grain)
-    series = func.generate_series(cast(first, Date), func.least(hi, _day("last"), type_=Date), step)
-    period = series.table_valued("period", name="further").render_derived()
-    day = cast(period.c.period, Date)
-    elsewhere = Flags(NO, NO, YES, NO)
-    vague = func.coalesce(and_(flags.value, bucket(grain, lo) == bucket(grain, hi)), NO)
-    spread = select(*_columns(fact, values, elsewhere, day)).select_from(fact.rows.join(period, true()))
-    here = func.coalesce(and_(flags.value, day == bucket(grain, at)), NO)
-    spread = spread.where(*fact.where, flags.possible, not_(vague), not_(here))
-    return union_all(counted, spread)
+    def flags(own: SQL, certain: SQL) -> list[Any]:
+        return [own.label("value"), certain.label("sure"), YES.label("possible"), NO.label("undated")]
+
+    counted = select(bucket(grain, at).label("period"), *kept, *flags(YES, func.coalesce(and_(one_period, sure), NO)))
+    period = periods_between(grain, func.greatest(lo, first, type_=Date), func.least(hi, last, type_=Date))
+    here = cast(period.c.period, Date)
+    spread = select(here.label("period"), *kept, *flags(NO, NO)).select_from(base.join(period, true()))
+    elsewhere = not_(func.coalesce(and_(value, here == bucket(grain, at)), NO))
+    alone = not_(func.coalesce(and_(value, one_period), NO))
+    return union_all(counted.where(value), spread.where(possible, alone, elsewhere))
 
 
-def _several(plan: Plan, groups: tuple[str, ...]) -> bool:
-    """Tell whether one counted thing can have several rows in a cell."""
-    measure = plan.subject
-    return measure.fact(plan.used).distinct or any(measure.dimensions[g].many for g in groups)
+def _whole_period(plan: Plan, base: CTE) -> Select[Any]:
+    return select(*(c for c in base.c if c.name not in {"lo", "hi"}), *_flags(plan, base))
 
 
-def _counted(plan: Plan, rows: Any, groups: tuple[str, ...], *, timed: bool) -> Select[Any]:
+# --- cells -----------------------------------------------------------------------------------------------------
+
+
+def counted(rows: Any, keys: list[str], *, apart: bool) -> Select[Any]:
     """Aggregate rows into cells; where one thing can have several rows, first into one row for each thing."""
     r = rows.subquery()
-    keys = [r.c.period] if timed else []
-    keys += [r.c[f"d{n}"] for n in range(len(groups))]
-    if _several(plan, groups):
+    if apart:
+        entity = [c for c in r.c if c.name.startswith("e")]
         once = (
             select(
-                *keys,
+                *(r.c[k] for k in keys),
                 r.c.named,
-                func.max(r.c.weight).filter(r.c.value).label("w_value"),
-                func.max(r.c.weight).filter(r.c.sure).label("w_sure"),
-                func.max(r.c.weight).filter(r.c.possible).label("w_possible"),
-                func.max(r.c.weight).filter(r.c.undated).label("w_undated"),
+                *(
+                    func.max(r.c.weight).filter(r.c[n]).label(f"w_{n}")
+                    for n in ("value", "sure", "possible", "undated")
+                ),
                 func.max(r.c.unknown).filter(r.c.value).label("unknown"),
             )
-            .group_by(*keys, r.c.named, r.c.entity)
+            .group_by(*(r.c[k] for k in keys), r.c.named, *entity)
             .subquery()
         )
-        keys = [once.c[k.name] for k in keys]
+        cells = [once.c[k] for k in keys]
         sums: list[SQL] = [once.c[f"w_{n}"] for n in ("value", "sure", "possible", "undated")]
         named: SQL = once.c.named
         unknown: SQL = once.c.unknown
     else:
+        cells = [r.c[k] for k in keys]
         sums = [case((r.c[n], r.c.weight)) for n in ("value", "sure", "possible", "undated")]
-        named, unknown = r.c.named, case((r.c.value, r.c.unknown))
+        named, unknown = YES, case((r.c.value, r.c.unknown))
     found = [func.coalesce(func.sum(s), 0) for s in sums]
     split = [func.coalesce(func.sum(sums[0]).filter(n), 0) for n in (named, not_(named))]
     totals = [*found, *split, func.coalesce(func.sum(unknown), 0)]
-    return select(*keys, *(t.label(f"n{i}") for i, t in enumerate(totals))).group_by(*keys)
+    return select(*cells, *(t.label(f"n{i}") for i, t in enumerate(totals))).group_by(*cells)
 
 
-def _as_json(cells: Any) -> SQL:
-    c = cells.c
-    row = func.json_build_array(*(func.trim_scale(cast(x, Numeric)) if x.name.startswith("n") else x for x in c))
-    return select(func.coalesce(func.json_agg(row), literal_column("'[]'::json"))).scalar_subquery()
+def as_json(plan: Plan, cells: Any) -> SQL:
+    """Return cells as the text of a JSON array of arrays."""
+    row = [cells.c.period] if "period" in cells.c else []
+    row += [shown(plan, g, cells.c[f"d{n}"]) for n, g in enumerate(plan.groups) if f"d{n}" in cells.c]
+    row += [func.trim_scale(cast(cells.c[f"n{n}"], Numeric)) for n in range(7)]
+    found = func.coalesce(func.json_agg(func.json_build_array(*row)), literal_column("'[]'::json"))
+    return cast(select(found).scalar_subquery(), Text)
+
+
+def capped(found: SQL, base: CTE, groups: int, periods: SQL | None) -> SQL:
+    """Return what is found, or null instead, and without computing it, where the cells would be too many."""
+    limits: list[SQL] = []
+    if groups:
+        dims = [base.c[f"d{n}"] for n in range(groups)]
+        several_ = select(*dims).distinct().limit(literal_column(str(MAX_CELLS + 1))).subquery()
+        limits.append(select(func.count()).select_from(several_).scalar_subquery())
+    if periods is not None:
+        limits.append(func.coalesce(periods, ZERO))
+    number = limits[0] if len(limits) == 1 else limits[0] * limits[1]
+    return case((number <= literal_column(str(MAX_CELLS)), found))
 
 
 @lru_cache(maxsize=1024)
 def counting(plan: Plan) -> Statement:
     """Return the statement that answers all cells and the total as two JSON arrays of arrays.
 
-    Each array holds the dimensions' values, then value, min, max, undated, named, unnamed and unknown.
+    Each array holds the dimensions' values, then value, min, max, undated, named, unnamed and unknown. The cells are
+    null where they would be more than `MAX_CELLS`.
     """
-    grain = plan.time
-    if plan.subject.kind == "stock" and grain is not None:
-        return prepare(select(cast(_as_json(stock_series(plan, grain)), Text), literal_column("'[]'")))
-    total = _counted(plan, _whole(plan, ()), (), timed=False).subquery()
+    apart = plan.subject.fact(plan.used).distinct
+    base = _base(plan, plan.groups, "base")
+    # Where a dimension puts one thing into several rows, the whole is counted apart, without that dimension.
+    many = not apart and any(plan.subject.dimensions[g].many for g in plan.groups)
+    whole = _base(plan, (), "whole") if many else base
+    total = as_json(plan, counted(_whole_period(plan, whole), [], apart=apart).subquery())
     if not plan.by:
-        return prepare(select(literal_column("'[]'"), cast(_as_json(total), Text)))
-    rows = _by_time(plan, grain) if grain is not None else _whole(plan, plan.groups)
-    counted = _counted(plan, rows, plan.groups, timed=grain is not None).subquery()
-    cells = select(counted).where(or_(counted.c.n2 > 0, counted.c.n6 > 0)).subquery()
-    return prepare(select(cast(_as_json(cells), Text), cast(_as_json(total), Text)))
-
-
-@lru_cache(maxsize=1024)
-def spanning(plan: Plan) -> Statement:
-    """Return the statement that tells the first and last day among the counted, for a question without both bounds."""
-    fact, _ = _fact(plan, ())
-    lo, hi = fact.lo, fact.hi
-    flags = _flow_flags(plan, fact)
-    first = func.min(func.least(lo, hi))
-    last = func.max(func.greatest(lo, hi))
-    return prepare(select(first, last).select_from(fact.rows).where(*fact.where, flags.possible))
-
-
-@lru_cache(maxsize=1024)
-def combining(plan: Plan) -> Statement:
-    """Return the statement that counts the combinations of the dimensions' values, as far as one past the cap."""
-    fact, values = _fact(plan, plan.groups)
-    several = select(*values).select_from(fact.rows).where(*fact.where).distinct().limit(MAX_CELLS + 1).subquery()
-    return prepare(select(func.count()).select_from(several))
-
-
-# --- stocks over time --------------------------------------------------------------------------------------
-
-
-def _intervals(plan: Plan) -> CTE:
-    """Return (kind, dimensions, range): for each entity the days on which it counts, surely counts, possibly counts.
-
-    What overlaps or touches is merged, so that one person with two such statuses is one.
-    """
-    fact, values = _fact(plan, plan.groups)
-    c = T.c
-    kinds = (
-        ("value", func.coalesce(c.start_earliest, c.start_latest), func.coalesce(c.end_earliest, c.end_latest), true()),
-        (
-            "sure",
-            c.start_latest,
-            c.end_earliest,
-            and_(c.start_latest.is_not(None), or_(c.end.is_(None), c.end_earliest.is_not(None))),
-        ),
-        ("possible", c.start_earliest, c.end_latest, true()),
-    )
-    parts = []
-    for n, (kind, lo, hi, asked) in enumerate(kinds):
-        if n:
-            fact, values = _fact(plan, plan.groups)
-        dims = [cast(v, Text).label(f"d{i}") for i, v in enumerate(values)]
-        days = func.daterange(lo, hi, literal_column("'[]'"))
-        # A start that is only possibly before the end counts nowhere; an empty range would be an error.
-        sound = func.coalesce(lo <= hi, literal_column("true"))
-        meets = and_(
-            asked,
-            case((sound, days.op("&&")(func.daterange(_day("start"), _day("end")))), else_=literal_column("false")),
-        )
-        rows: Any = (
-            select(literal_column(f"'{kind}'").label("kind"), *dims, func.unnest(func.range_agg(days)).label("days"))
-            .select_from(fact.rows)
-            .where(*fact.where, meets)
-            .group_by(*values, fact.entity)
-        )
-        parts.append(rows)
-    return union_all(*parts).cte("intervals")
-
-
-def stock_series(plan: Plan, grain: str) -> Any:
-    """Return a stock at the end of each period: a running sum of +1 at each start and -1 after each end."""
-    found = _intervals(plan)
-    dims = [found.c[f"d{n}"] for n in range(len(plan.groups))]
-    opens = func.greatest(func.coalesce(func.lower(found.c.days), _day("start")), _day("start"), type_=Date)
-    starts = select(found.c.kind, *dims, bucket(grain, opens).label("period"), literal_column("1").label("step"))
-    closes = func.upper(found.c.days, type_=Date)
-    stops = select(found.c.kind, *dims, bucket(grain, closes), literal_column("-1")).where(closes < _day("end"))
-    steps = union_all(starts, stops).cte("steps")
-    dims = [steps.c[f"d{n}"] for n in range(len(plan.groups))]
-    interval = _step(grain)
-    series = func.generate_series(bucket(grain, _day("start")), _day("last"), interval)
-    period = series.table_valued("period", name="grid").render_derived()
-    day = cast(period.c.period, Date)
-    groups = select(*dims).distinct().subquery() if dims else select(literal_column("1").label("one")).subquery()
-    keys = [groups.c[d.name] for d in dims]
-    changed = [
-        func.coalesce(func.sum(steps.c.step).filter(steps.c.kind == literal_column(f"'{k}'")), 0)
-        for k in ("value", "sure", "possible")
-    ]
-    same = and_(day == steps.c.period, *(k.is_not_distinct_from(d) for k, d in zip(keys, dims, strict=True)))
-    grouped = (
-        select(day.label("period"), *keys, *(x.label(f"x{n}") for n, x in enumerate(changed)))
-        .select_from(period.join(groups, true()).outerjoin(steps, same))
-        .group_by(day, *keys)
-        .subquery()
-    )
-    keys = [grouped.c[d.name] for d in dims]
-    running = [
-        func.sum(grouped.c[f"x{n}"]).over(partition_by=keys or None, order_by=grouped.c.period) for n in range(3)
-    ]
-    totals = [*running, ZERO, running[0], ZERO, ZERO]
-    return select(grouped.c.period, *keys, *(t.label(f"n{n}") for n, t in enumerate(totals))).subquery()
+        return prepare(select(NOTHING, total))
+    grain, keys = plan.time, [f"d{n}" for n in range(len(plan.groups))]
+    rows = _whole_period(plan, base) if grain is None else _by_period(plan, base, grain)
+    cells = counted(rows, keys if grain is None else ["period", *keys], apart=apart).subquery()
+    found = as_json(plan, select(cells).where(or_(cells.c.n2 > 0, cells.c.n6 > 0)).subquery())
+    periods = periods_number(grain, *_span(plan, base)) if grain is not None else None
+    return prepare(select(capped(found, base, len(plan.groups), periods), total))

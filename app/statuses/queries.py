@@ -16,6 +16,8 @@ from app.core.filters import (
     cited,
     exists,
     holds,
+    in_group,
+    of_kind,
     refers,
     rows,
     without_region,
@@ -62,18 +64,21 @@ def _on(value: Any, used: frozenset[str]) -> Any:
     return {"within": surely_on, "earliest": counted_on, "overlap": holds_on}[match](value)
 
 
-def _of_person(found: Any, told: Any) -> Where:
+def _of_person(found: Any, told: Any, exact: Any = None) -> Where:
     def person(*on: Any) -> Any:
         return exists("persons", PERSON.c.id == S.c.person_id, *on)
 
-    return Where(lambda v: person(found(v)), TEXTS, absent=lambda: ~person(told))
+    literally = (lambda v: person(exact(v))) if exact else None
+    return Where(lambda v: person(found(v)), TEXTS, absent=lambda: ~person(told), exact=literally)
 
 
 class StatusFilter(DatedFilter):
     """Filters of statuses; `date_match` is about the day of `on`."""
 
-    kind: Annotated[Texts, Where(lambda v: S.c.kind == any_(v), TEXTS), Field(description="Any of these kinds.")] = []
-    status: Annotated[Texts, Where(lambda v: S.c.kind == any_(v), TEXTS), Field(description="The same as `kind`.")] = []
+    kind: Annotated[
+        Texts, of_kind(S.c.kind, "status_kind"), Field(description="Any of these kinds, or a narrower one.")
+    ] = []
+    status: Annotated[Texts, of_kind(S.c.kind, "status_kind"), Field(description="The same as `kind`.")] = []
     sex: Annotated[
         Texts,
         _of_person(lambda v: PERSON.c.sex == any_(v), PERSON.c.sex.is_not(None)),
@@ -81,8 +86,12 @@ class StatusFilter(DatedFilter):
     ] = []
     group: Annotated[
         Texts,
-        _of_person(lambda v: holds(PERSON.c.groups, v), func.cardinality(PERSON.c.groups) > 0),
-        Field(description="Of a person of any of these groups."),
+        _of_person(
+            lambda v: in_group(PERSON.c.groups, v),
+            func.cardinality(PERSON.c.groups) > 0,
+            exact=lambda v: holds(PERSON.c.groups, v),
+        ),
+        Field(description="Of a person of any of these groups, or a narrower one."),
     ] = []
     region: Annotated[
         Keys,

@@ -8,7 +8,7 @@ import pytest
 
 from app.changes.bodies import Elements
 from tests.conftest import Api
-from tests.factories import MINIMAL, PUBLIC
+from tests.factories import MINIMAL, PUBLIC, make
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +122,38 @@ async def test_an_array_comes_apart_the_same_wherever_it_is_cut(size: int) -> No
     parts = Elements()
     found = [e for n in range(0, len(text), size) for e in parts.feed(text[n : n + size])]
     assert [json.loads(e) for e in [*found, *parts.finish()]] == rows
+
+
+async def test_a_change_of_an_earlier_version_is_merged_or_kept_for_editors(api: Api) -> None:
+    cite = {"source": (await make(api.editor, "sources"))["id"]}
+    sentence = {"outcome": "convicted", "components": [{"kind": "imprisonment", "years": 2.5}]}
+    first = [row(1, summary="one", citations=[cite], born="1990"), row(2, "case", sentences=[sentence], summary="one")]
+    ids = [r["id"] for r in (await send(api, first))["results"]]
+    for url in (f"/v1/persons/{ids[0]}", f"/v1/cases/{ids[1]}"):
+        await api.editor.patch(url, json={"summary": "ours"}, headers={"If-Match": "*"})
+    merged = await send(
+        api,
+        [
+            row(1, base_version=1, summary="one", citations=[cite], born="1991", sex="female"),
+            row(2, "case", 1, sentences=[sentence], summary="one", number="17"),
+        ],
+    )
+    assert outcome(merged) == [("updated", 200)] * 2
+    person = (await api.editor.get(f"/v1/persons/{ids[0]}")).json()
+    assert (person["summary"], person["born"]["edtf"], person["sex"]) == ("ours", "1991", "female")
+    case = (await api.editor.get(f"/v1/cases/{ids[1]}")).json()
+    assert (case["summary"], case["number"], len(case["sentences"])) == ("ours", "17", 1)
+    late = [row(1, base_version=1, summary="theirs", citations=[cite], born="1990", confidence="probable")]
+    for mode, kept in (("atomic", 0), ("per_item", 1)):
+        answer = await send(api, late, mode=mode)
+        assert (answer["committed"], outcome(answer)) == (0, [("conflict", 412)])
+        assert [e["pointer"] for e in answer["results"][0]["errors"]] == ["/data/summary"]
+        assert len((await api.editor.get("/v1/proposals")).json()["items"]) == kept
+    assert (await api.editor.get(f"/v1/persons/{ids[0]}")).json()["summary"] == "ours"
+    (item,) = (await api.editor.get("/v1/proposals")).json()["items"]
+    assert (item["kind"], item["source"], item["base_version"]) == ("conflict", "editor", 1)
+    assert {f["field"]: (f["ours"], f["theirs"]) for f in item["fields"]} == {
+        "summary": ("ours", "theirs"),
+        "confidence": (None, "probable"),
+    }
+    assert outcome(await send(api, [row(1, base_version=99)], mode="per_item")) == [("conflict", 412)]

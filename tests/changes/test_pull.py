@@ -70,7 +70,7 @@ async def two(sites: dict[str, Site]) -> AsyncIterator[tuple[Registry, Registry]
         owner = await asyncpg.connect(registry.site.url)
         await owner.execute(
             "TRUNCATE places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, "
-            "tombstones, pulls, pulled, feed_acks CASCADE"
+            "tombstones, pulls, pulled, feed_acks, proposals, intake CASCADE"
         )
         await owner.close()
 
@@ -237,3 +237,119 @@ async def test_a_restored_registry_is_followed_back(two: tuple[Registry, Registr
     (person,) = await b.holds("persons")
     assert (person["id"], person["summary"]) == (made["person"]["id"], "after the restore")
     assert await pull.differences() == {}
+
+
+async def conflicts(registry: Registry) -> list[dict[str, Any]]:
+    answer = await registry.editor.get("/v1/proposals", params={"kind": "conflict"})
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+async def pulled(b: Registry, a: Registry) -> tuple[int, int, int]:
+    """Pull and return what was updated, left, and refused."""
+    pull = b.pull(a)
+    await pull.run()
+    return pull.counts.updated, pull.counts.unchanged, pull.counts.refused
+
+
+async def test_edits_here_and_there_are_merged_field_by_field(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons", summary="one", sex="female", names=[{"text": "One"}])
+    event = await a.make("events", participants=[{"person": person["id"], "role": "victim"}], description="one")
+    await b.pull(a).run()
+    await b.patch("persons", person, summary="ours", born="1990")
+    await b.patch("events", event, level="restricted")
+    # Two rounds: what was edited here stays ours, though it is not what came last.
+    for sex, name in (("male", "Two"), ("female", "Three")):
+        await a.patch("persons", person, sex=sex, names=[{"text": name}])
+        await a.patch("events", event, description=name)
+        assert await pulled(b, a) == (2, 0, 0)
+        (now,) = await b.holds("persons")
+        assert (now["summary"], now["born"]["edtf"], now["sex"]) == ("ours", "1990", sex)
+        assert [n["text"] for n in now["names"]] == [name]
+        (shown,) = await b.holds("events")
+        assert (shown["level"], shown["description"]) == ("restricted", name), "what was hidden here stays hidden"
+    assert await conflicts(b) == []
+
+
+async def test_what_both_changed_is_kept_with_both_values_until_an_editor_decides(
+    two: tuple[Registry, Registry],
+) -> None:
+    a, b = two
+    person = await a.make("persons", summary="one", sex="female")
+    await b.pull(a).run()
+    await b.patch("persons", person, summary="ours")
+    await a.patch("persons", person, summary="theirs", sex="male")
+    assert await pulled(b, a) == (1, 0, 0)
+    (now,) = await b.holds("persons")
+    assert (now["summary"], now["sex"]) == ("ours", "male")
+    (kept,) = await conflicts(b)
+    assert (kept["source"], kept["origin"], kept["record_id"]) == ("http://a.test", "a", person["id"])
+    assert kept["fields"] == [{"field": "summary", "ours": "ours", "theirs": "theirs"}]
+    # It stays while the other side changes something else, and shows their newest word.
+    await a.patch("persons", person, sex="female")
+    await b.pull(a).run()
+    await a.patch("persons", person, summary="theirs again")
+    await b.pull(a).run()
+    (kept,) = await conflicts(b)
+    assert kept["fields"] == [{"field": "summary", "ours": "ours", "theirs": "theirs again"}]
+    assert list((await b.pull(a).differences()).keys()) == ["person"], "an open conflict is a difference, and is told"
+    headers = {"If-Match": f'"{kept["version"]}"'}
+    accepted = await b.editor.post(f"/v1/proposals/{kept['id']}/accept", json={}, headers=headers)
+    assert accepted.status_code == 200, accepted.text
+    assert (await b.holds("persons"))[0]["summary"] == "theirs again"
+    assert await b.pull(a).differences() == {}
+    # Agreed, it follows its owner again.
+    await a.patch("persons", person, summary="last")
+    assert await pulled(b, a) == (1, 0, 0)
+    assert (await b.holds("persons"))[0]["summary"] == "last"
+    assert await conflicts(b) == []
+
+
+async def test_a_level_that_its_owner_tightens_holds_at_once_whatever_else_is_in_dispute(
+    two: tuple[Registry, Registry],
+) -> None:
+    a, b = two
+    person = await a.make("persons", summary="one")
+    await b.pull(a).run()
+    await b.patch("persons", person, summary="ours", publication_ground="consent")
+    await a.patch("persons", person, summary="theirs", level="partner", publication_ground=None)
+    await b.pull(a).run()
+    (now,) = await b.holds("persons")
+    assert (now["level"], now["summary"]) == ("partner", "ours")
+    assert (await b.client("public").get("/v1/persons")).json()["items"] == []
+    assert [f["field"] for k in await conflicts(b) for f in k["fields"]] == ["publication_ground", "summary"]
+    # Withdrawn altogether, it goes, and what waited with it.
+    await a.patch("persons", person, level="restricted")
+    await b.pull(a).run()
+    assert (await b.holds("persons"), await conflicts(b)) == ([], [])
+
+
+async def test_what_was_deleted_here_is_not_made_again(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person, other = await a.make("persons"), await a.make("persons")
+    await b.pull(a).run()
+    await b.editor.delete(f"/v1/persons/{person['id']}", headers={"If-Match": "*"})
+    await a.patch("persons", person, summary="still there")
+    await a.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    assert await pulled(b, a) == (0, 0, 2), "neither the person nor what names them"
+    assert {p["id"] for p in await b.holds("persons")} == {other["id"]}
+    owner = await asyncpg.connect(b.site.url)
+    await owner.execute("DELETE FROM pulls; DELETE FROM pulled")  # as after a change of the other's address
+    await owner.close()
+    await b.pull(a).run()
+    assert {p["id"] for p in await b.holds("persons")} == {other["id"]}
+
+
+async def test_what_came_otherwise_and_was_edited_is_not_overwritten_either(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons", summary="one")
+    await b.pull(a).run()
+    await b.patch("persons", person, summary="ours")
+    owner = await asyncpg.connect(b.site.url)
+    await owner.execute("DELETE FROM pulls; DELETE FROM pulled")
+    await owner.close()
+    await a.patch("persons", person, summary="theirs")
+    await b.pull(a).run()
+    assert (await b.holds("persons"))[0]["summary"] == "ours"
+    assert [k["fields"][0]["theirs"] for k in await conflicts(b)] == ["theirs"]

@@ -334,6 +334,7 @@ def test_only_readings_of_records_are_kept() -> None:
         "/readyz",
         "/v1/changes",
         "/v1/changes/unconfirmed",
+        "/v1/proposals",
         "/v1/digest",
         "/v1/snapshot",
         "/v1/status",

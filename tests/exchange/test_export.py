@@ -87,6 +87,8 @@ async def test_filters_select_what_they_select_in_the_list(sample: Api) -> None:
     filters = {"type": ["detention", "raid"], "from": "2024-01-01", "to": "2024-03-01"}
     records, _ = opened((await sample.editor.get("/v1/events/export", params=filters)).text)
     assert records == await listed(sample.editor, "events", **filters)
+    table = await sample.editor.get("/v1/events/export", params={**filters, "format": "csv"})
+    assert int(table.headers["record-count"]) == len(records)
     every, _ = opened((await sample.editor.get("/v1/events/export")).text)
     assert 0 < len(records) < len(every)
 
@@ -132,8 +134,9 @@ async def test_texts_survive_as_they_are_in_ndjson_and_guarded_in_csv(api: Api) 
 @pytest.mark.parametrize("resource", RESOURCES)
 async def test_csv_has_a_row_a_record_and_the_same_columns_in_each(sample: Api, resource: str) -> None:
     records, _ = opened((await sample.editor.get(f"/v1/{resource}/export")).text)
-    text = (await sample.editor.get(f"/v1/{resource}/export", params={"format": "csv"})).text
-    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    answer = await sample.editor.get(f"/v1/{resource}/export", params={"format": "csv"})
+    header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
+    assert int(answer.headers["record-count"]) == len(rows)
     assert len(header) == len(set(header))
     assert [r[header.index("id")] for r in rows] == [r["id"] for r in records]
     assert {len(r) for r in rows} <= {len(header)}

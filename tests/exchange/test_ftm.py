@@ -17,6 +17,8 @@ model = pytest.importorskip("followthemoney", reason="pip install followthemoney
 async def entities(client: Any, resource: str) -> list[dict[str, Any]]:
     answer = await client.get(f"/v1/{resource}/export", params={"format": "ftm"})
     assert answer.status_code == 200
+    own = {"persons": "Person", "organisations": "Organization", "cases": "CourtCase", "events": "Event"}[resource]
+    assert answer.text.count(f'"schema": "{own}"') == int(answer.headers["record-count"])
     return [json.loads(line) for line in answer.text.splitlines()]
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from app.statistics.measures import MEASURES
@@ -206,7 +207,7 @@ async def test_a_stock_counts_people_once_on_a_day_and_at_the_end_of_each_period
         ("persons_in_status?from=2024-02-01&to=2024-01-01&grain=month", "?to", "empty"),
         ("fines?unit=USD&currency=BYN", "?unit", "not both"),
         ("arrest_days?sentence=fine", "?sentence", "ask sentences"),
-        ("events?exact=type", "?query", "exact names filters"),
+        ("events?exact=sex", "?query", "exact names filters"),
         ("events?from=0001-01-01&to=2024-01-01&by=day", "?by", "fewer dimensions"),
         ("persons_in_status?from=0001-01-01&to=2024-01-01&grain=day", "?by", "fewer dimensions"),
     ],
@@ -217,6 +218,54 @@ async def test_a_question_that_makes_no_sense_is_told_what_to_do(api: Api, path:
     problem = answer.json()["errors"][0]
     assert says.lower() in problem["detail"].lower()
     assert problem["pointer"] in {pointer, "query:", "?"}
+
+
+async def test_more_cells_than_the_cap_are_refused_and_fewer_answered(api: Api, owner: asyncpg.Connection) -> None:
+    """101 kinds of events on 100 days: 10,100 cells, though no day has more than one kind."""
+    await owner.execute(
+        "INSERT INTO events (type, date, date_earliest, date_latest, level, publication_ground, origin, origin_id) "
+        "SELECT 'kind_' || n, d::text, d, d, 0, 'public_record', 'test', n::text FROM generate_series(0, 100) n, "
+        "LATERAL (SELECT '2024-01-01'::date + n % 100) AS x (d)"
+    )
+    for bounds in ({}, {"from": "2024-01-01", "to": "2024-04-10"}, {"from": "2024-01-01"}, {"to": "2024-04-10"}):
+        answer = await api.public.get("/v1/statistics/events", params={"by": ["day", "type"], **bounds})
+        assert answer.status_code == 422, bounds
+        assert answer.json()["errors"][0]["code"] == "too_many_cells"
+    found = await ask(api, "events", by=["day", "type"], from_="2024-01-01", to="2024-04-09")
+    assert (len(found["rows"]), found["total"]["value"]) == (100, 100)  # 100 kinds on 99 days are 9,900
+    assert len((await ask(api, "events", by=["week", "type"]))["rows"]) == 101
+
+
+async def test_a_broader_code_takes_the_narrower_ones_with_it(api: Api) -> None:
+    vera = (await make(api.editor, "persons", groups=["journalist"]))["id"]
+    ivan = (await make(api.editor, "persons", groups=["student"]))["id"]
+    for person, kind in ((vera, "maximum_security"), (vera, "pre_trial_custody"), (ivan, "wanted")):
+        await make(api.editor, "statuses", kind=kind, person=person, start="2024-01-01")
+    custody = {"at": "2024-01-31", "status": "in_custody"}
+    assert (await ask(api, "persons_in_status", **custody))["total"]["value"] == 1
+    assert (await ask(api, "persons_in_status", group="media_worker", **custody))["total"]["value"] == 1
+    assert (await ask(api, "persons_in_status", group="student", **custody))["total"]["value"] == 0
+    assert (await ask(api, "persons_in_status", exact="status", **custody))["total"]["value"] == 0
+    assert (await ask(api, "persons_in_status", exact="group", group="media_worker", **custody))["total"]["value"] == 0
+    by_kind = await ask(api, "persons_in_status", by="status", **custody)
+    assert {r["status"]: r["value"] for r in by_kind["rows"]} == {"maximum_security": 1, "pre_trial_custody": 1}
+    for row in by_kind["rows"]:
+        assert "exact=status" in row["list"]
+        assert len((await api.public.get(row["list"])).json()["items"]) == 1
+
+    victim = [{"person": vera, "role": "victim"}]
+    for type_ in ("detention", "mass_detention", "arrest"):
+        await make(api.editor, "events", type=type_, date="2024-01-03", participants=victim)
+    types = {"detention": 2, "mass_detention": 1, "deprivation_of_liberty": 3}
+    for type_, number in types.items():
+        assert (await ask(api, "events", type=type_, group="media_worker"))["total"]["value"] == number
+        assert (await api.public.get(f"/v1/events?type={type_}&count=exact")).json()["count"] == number
+    assert (await ask(api, "events", type="detention", exact="type"))["total"]["value"] == 1
+    by_group = await ask(api, "events", by="group", group="media_worker")
+    assert [(r["group"], r["value"]) for r in by_group["rows"]] == [("journalist", 3)]
+    for url in ("persons?status=in_custody&on=2024-01-31", "persons?group=media_worker", "persons?status=in_custody"):
+        found = (await api.public.get(f"/v1/{url}")).json()["items"]
+        assert [p["id"] for p in found] == [vera], url
 
 
 async def test_an_unknown_measure_is_not_found(api: Api) -> None:

@@ -1,0 +1,147 @@
+"""Statistics: two questions against the same SQL in psql, and against DuckDB on a Parquet copy of the same rows."""
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.place import Place
+from benchmarks.results import Line
+from benchmarks.sides import copied, in_turn, psql
+from benchmarks.statements import longest, said
+
+ROLE = "partner"
+BIG = {"events", "participants", "statuses", "persons"}
+REPEATS = 3
+"""Answers in one run; the median counts."""
+
+
+def _shifted(n: int) -> date:
+    """Return the first of a month, another one for each n."""
+    return date(2025 + n // 12, n % 12 + 1, 1)
+
+
+def by_month_and_region(n: int) -> str:
+    """Ask for events by month and region; the end lies behind all of them, so each n is the same work."""
+    return f"/v1/statistics/events?by=month&by=region&from=2020-08-01&to={_shifted(n + 5)}"
+
+
+def over_60_months(n: int) -> str:
+    """Ask who was wanted at the end of each of 60 months, of another kind of year for each n."""
+    end = _shifted(n)
+    return f"/v1/statistics/persons_in_status?status=wanted&grain=month&from={end.replace(year=end.year - 5)}&to={end}"
+
+
+QUESTIONS = {"events by month and region": by_month_and_region, "stock series of 60 months": over_60_months}
+
+IN_DUCKDB = {
+    "events by month and region": "SELECT date_trunc('month', date_earliest) AS month, place_id, count(*) AS value, "
+    "count(*) FILTER (date_trunc('month', date_latest) = date_trunc('month', date_earliest)) AS surely "
+    "FROM events GROUP BY ALL ORDER BY ALL",
+    "stock series of 60 months": "WITH steps AS (SELECT start_earliest AS day, 1 AS step FROM statuses UNION ALL "
+    "SELECT end_earliest, -1 FROM statuses WHERE end_earliest IS NOT NULL), months AS (SELECT date_trunc('month', day) "
+    "AS month, sum(step) AS step FROM steps GROUP BY ALL) SELECT month, sum(step) OVER (ORDER BY month) FROM months "
+    "ORDER BY month DESC LIMIT 60",
+}
+ROWS_FOR_DUCKDB = {
+    "events": "SELECT date_earliest, date_latest, place_id FROM events",
+    "statuses": "SELECT start_earliest, end_earliest FROM statuses WHERE kind = 'wanted'",
+}
+DUCKDB = """
+import json, sys, time
+import duckdb
+folder, asked = sys.argv[1], json.loads(sys.argv[2])
+duckdb.sql("SET threads = 2")
+for table in ("events", "statuses"):
+    duckdb.sql(f"COPY (SELECT * FROM read_csv('{folder}/{table}.csv', header=true)) TO '{folder}/{table}.parquet'")
+    duckdb.sql(f"CREATE VIEW {table} AS SELECT * FROM '{folder}/{table}.parquet'")
+taken = {}
+for name, sql in asked.items():
+    duckdb.sql(sql).fetchall()
+    taken[name] = []
+    for _ in range(7):
+        began = time.perf_counter()
+        duckdb.sql(sql).fetchall()
+        taken[name].append(time.perf_counter() - began)
+print(json.dumps(taken))
+"""
+
+
+def measure(place: Place) -> list[Line]:
+    """Measure statistics by month and region, and a stock over 60 months."""
+    api, lines = place.api(), []
+    client = api.client(ROLE)
+    beside, why_not = in_duckdb(place)
+    asked = 0
+
+    def ask(url: Any) -> float:
+        nonlocal asked
+        taken = []
+        for _ in range(REPEATS):
+            asked += 1
+            answer = client.get(url(asked))
+            if answer.status != 200:  # noqa: PLR2004
+                raise RuntimeError(answer.body)
+            taken.append(answer.seconds)
+        return median(taken) * 1000
+
+    for name, url in QUESTIONS.items():
+        statement = longest(said(place, ROLE, lambda a, u=url: a.client(ROLE).get(u(0)))).with_parameters()  # type: ignore[misc]
+        ask(url)
+        ours, other = in_turn(
+            place.scale.runs,
+            lambda _n, u=url: ask(u),  # type: ignore[misc]
+            lambda _n, s=statement: median(psql(place, ROLE, s, REPEATS)) * 1000,  # type: ignore[misc]
+        )
+        looks = ", ".join(scans(place, statement))
+        lines.append(Line(name, "ms", ours, other, "psql", 1.2, at_most=True, note=f"it reads by {looks}"))
+        if beside:
+            fast = [s * 1000 for s in beside[name][: len(ours)]]
+            note = "two threads; it has no levels, and leaves out the upper bounds and the links of the answer"
+            lines.append(
+                Line(f"{name}, DuckDB", "ms", ours, fast, "DuckDB on Parquet", later=1, at_most=True, note=note)
+            )
+        else:
+            lines.append(Line(f"{name}, DuckDB", "ms", ours, note=why_not))
+    return lines
+
+
+def scans(place: Place, statement: str) -> list[str]:
+    """Return how a statement reads the tables that grow, by its plan."""
+    out = place.program("psql", ROLE, "-qXAt", stdin=f"EXPLAIN (FORMAT JSON) {statement};")
+    found: set[str] = set()
+
+    def look(node: dict[str, Any]) -> None:
+        if node.get("Relation Name") in BIG:
+            found.add(f"{node['Node Type'].lower()} of {node['Relation Name']}")
+        for child in node.get("Plans", []):
+            look(child)
+
+    look(json.loads(out)[0]["Plan"])
+    return sorted(found)
+
+
+def in_duckdb(place: Place) -> tuple[dict[str, list[float]], str]:
+    """Copy the rows into Parquet and ask DuckDB; return the seconds by question, or nothing and why not."""
+    environment = place.state.parent / "duckdb"
+    python = environment / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)  # noqa: S603
+    installed = subprocess.run(  # noqa: S603
+        [str(python), "-m", "pip", "install", "-q", "duckdb"], capture_output=True, text=True, check=False
+    )
+    if installed.returncode:
+        return {}, "DuckDB could not be installed: " + installed.stderr.strip().splitlines()[-1]
+    folder = place.state / "parquet"
+    folder.mkdir(exist_ok=True)
+    for table, sql in ROWS_FOR_DUCKDB.items():
+        copied(place, ROLE, sql, "WITH (FORMAT csv, HEADER)", folder / f"{table}.csv")
+    command = [str(python), "-c", DUCKDB, str(folder), json.dumps(IN_DUCKDB)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    found: dict[str, list[float]] = json.loads(done.stdout)
+    for table in ROWS_FOR_DUCKDB:
+        Path(folder / f"{table}.csv").unlink()
+    return found, ""

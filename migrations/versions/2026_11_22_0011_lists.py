@@ -1,0 +1,18 @@
+"""The order in which events are listed, as an index: a page costs the same however many there are."""
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make it."""
+    op.execute("CREATE INDEX events_listed ON events ((coalesce(date_earliest, '-infinity'::date)) DESC, id DESC)")
+
+
+def downgrade() -> None:
+    """Remove it."""
+    op.execute("DROP INDEX events_listed")
