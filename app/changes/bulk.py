@@ -1,7 +1,7 @@
 """Writing in bulk: rows that are made, changed or left alone by their identity, all of them or each by itself."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from app.changes.intake import Intake
 from app.changes.merging import Sender, rebase
 from app.changes.models import RESOURCES, Type
 from app.core.access import Writer
-from app.core.batches import STALE, Item, store
+from app.core.batches import Item, store
 from app.core.database import Transaction, problem_of
 from app.core.errors import ChangedMeanwhile, Conflict, FieldProblem, Gone, Invalid, Problem, TooLarge, Unauthorised
 from app.core.http import field_problems, parse_json
@@ -93,7 +93,7 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
         if intake is not None:
             results += [await _take(n, row, transaction, intake) for n, row in enumerate(rows, len(results))]
         else:
-            results += await _write(len(results), rows, transaction, sender)
+            results += await _write(len(results), rows, sender, transaction)
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
@@ -118,68 +118,65 @@ async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[
         yield batch
 
 
-async def _write(start: int, rows: list[Item | Problem], transaction: Transaction, sender: Sender) -> list[BulkResult]:
+async def _write(start: int, rows: list[Item | Problem], sender: Sender, transaction: Transaction) -> list[BulkResult]:
     """Store rows in their order and say what became of each."""
     done: dict[Item, Problem | None] = {}
     for some in _without_repeats([r for r in rows if isinstance(r, Item)]):
         done |= zip(some, await store(transaction, [[item] for item in some]), strict=True)
+        for item in some:
+            if isinstance(done[item], ChangedMeanwhile) and (item.version or 0) > (item.base or 0):
+                done[item] = await _merge(item, sender, transaction)
     results = []
     for n, row in enumerate(rows, start):
         if isinstance(row, Problem):
             results.append(_refused(n, row, ""))
-        elif (problem := done[row]) is None:
+        elif (problem := done[row]) is not None:
+            results.append(_refused(n, problem, "/data"))
+        else:
             assert row.result is not None  # noqa: S101 -- it was stored
             results.append(_stored(n, row.result, row.id, row.version))
-        elif isinstance(problem, ChangedMeanwhile) and (row.base or 0) < (row.version or 0):
-            results.append(await _alone(n, transaction, _rebase(n, row, transaction, sender)))
-        else:
-            results.append(_refused(n, problem, "/data"))
     return results
 
 
-async def _rebase(index: int, item: Item, transaction: Transaction, sender: Sender) -> BulkResult:
-    """Merge a row that was made on an earlier version where no field was changed both here and there.
-
-    Where one was, the row is kept for editors with the rows that are written, unless all are undone.
-    """
+async def _merge(item: Item, sender: Sender, transaction: Transaction) -> Problem | None:
+    """Merge a row that was made on an earlier version, or keep it for editors; return what is wrong with it."""
     assert item.id is not None  # noqa: S101 -- it was found
-    assert item.base is not None  # noqa: S101
-    table = item.resource.table.name
-    before = await transaction.row(f"SELECT version FROM {table} WHERE id = $1 FOR UPDATE", item.id)  # noqa: S608 -- ours
-    if before is None:
-        raise ChangedMeanwhile(STALE)
-    conflicts = await rebase(transaction, item.resource, item.id, item.given, item.base, sender)
+    assert item.base is not None  # noqa: S101 -- the one that is earlier
+    try:
+        async with transaction.savepoint():
+            # Nobody may change it between the reading of what is here and the writing of both.
+            lock = f"SELECT version FROM {item.resource.name} WHERE id = $1 FOR UPDATE"  # noqa: S608 -- our own names
+            if (now := await transaction.row(lock, item.id)) is None:
+                return ChangedMeanwhile(None)
+            item.version = now["version"]
+            conflicts = await rebase(transaction, item.resource, item.id, item.given, item.base, sender)
+            await transaction.settle()
+    except Problem as problem:
+        return problem
+    except asyncpg.PostgresError as error:
+        known = problem_of(error)
+        if not isinstance(known, (Conflict, Gone, Invalid)):
+            raise
+        return known
     if conflicts:
         detail = (
-            "it was changed here too since that version; with mode=per_item the row waits for editors as a proposal"
+            "it was changed here too since that version; with mode=per_item the row waits as a proposal for editors"
         )
-        wrong = [FieldProblem(pointer=f"/data/{f}", code="changed_meanwhile", detail=detail) for f in conflicts]
-        return BulkResult(
-            index=index, id=item.id, status=412, result="conflict", version=before["version"], errors=wrong
-        )
-    await transaction.settle()
-    now = await transaction.row(f"SELECT version FROM {table} WHERE id = $1", item.id)  # noqa: S608
-    same = now["version"] == before["version"]
-    return _stored(index, "unchanged" if same else "updated", item.id, now["version"])
+        wrong = [FieldProblem(pointer=f"/{f}", code="changed_meanwhile", detail=detail) for f in conflicts]
+        return ChangedMeanwhile(None, errors=wrong, version=item.version)
+    sql = f"SELECT version FROM {item.resource.name} WHERE id = $1"  # noqa: S608 -- our own names
+    before, item.version = item.version, (await transaction.row(sql, item.id))["version"]
+    item.result = "unchanged" if before == item.version else "updated"
+    return None
 
 
 async def _take(index: int, row: Item | Problem, transaction: Transaction, intake: Intake) -> BulkResult:
-    """Take in one row of a partner's."""
+    """Take in one row of a partner's and say what became of it; what is no fault of the row is raised."""
     if isinstance(row, Problem):
         return _refused(index, row, "")
-
-    async def taking() -> BulkResult:
-        taken = await intake.take(row.resource.type, row.given, row.base)
-        return _stored(index, taken.result, taken.id, taken.version)
-
-    return await _alone(index, transaction, taking())
-
-
-async def _alone(index: int, transaction: Transaction, writing: Awaitable[BulkResult]) -> BulkResult:
-    """Write one row in a savepoint and say what became of it; what is no fault of the row is raised."""
     try:
         async with transaction.savepoint():
-            return await writing
+            taken = await intake.take(row.resource.type, row.given, row.base)
     except Unauthorised:
         raise
     except Problem as problem:
@@ -189,6 +186,7 @@ async def _alone(index: int, transaction: Transaction, writing: Awaitable[BulkRe
         if known is None or not isinstance(known, (Conflict, Gone, Invalid)):
             raise
         return _refused(index, known, "")
+    return _stored(index, taken.result, taken.id, taken.version)
 
 
 def _without_repeats(items: list[Item]) -> Iterator[list[Item]]:

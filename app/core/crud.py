@@ -1,17 +1,18 @@
 """The writing verbs: a validated input is written; triggers make the level, the version and the change."""
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 from fastapi import Request, Response
 from pydantic import ValidationError
 
-from app.core import pages
+from app.core import pages, reads
 from app.core.access import Caller, Writer
 from app.core.database import Transaction
-from app.core.errors import BadRequest, ChangedMeanwhile, FieldProblem, Gone, Invalid, NotFound
+from app.core.errors import BadRequest, ChangedMeanwhile, FieldProblem, Invalid
 from app.core.http import etag_of, field_problems, match_version
+from app.core.reads import GRAVE
 from app.core.records import RecordIn, Resource
 from app.core.rows import (
     Found,
@@ -29,7 +30,7 @@ from app.core.rows import (
 )
 
 
-async def _answer(resource: Resource, record_id: UUID, writer: Writer, status: int) -> Response:
+async def answer(resource: Resource, record_id: UUID, writer: Writer, status: int) -> Response:
     """Answer with the record as it now is, read in the same transaction."""
     await writer.transaction.settle()
     statement = pages.one_statement(resource, writer.caller.audience, frozenset(), None)
@@ -52,7 +53,7 @@ def _own(given: RecordIn, record_id: UUID, caller: Caller) -> None:
 async def _insert_record(resource: Resource, given: RecordIn, record_id: UUID, writer: Writer) -> Response:
     _own(given, record_id, writer.caller)
     await insert_new(writer.transaction, resource, record_id, given)
-    return await _answer(resource, record_id, writer, 201)
+    return await answer(resource, record_id, writer, 201)
 
 
 async def insert_new(transaction: Transaction, resource: Resource, record_id: UUID, given: RecordIn) -> None:
@@ -130,22 +131,21 @@ async def _once(resource: Resource, given: RecordIn, writer: Writer, key: str) -
     return response
 
 
-async def _locked(resource: Resource, record_id: UUID, transaction: Transaction) -> int | None:
+async def locked(resource: Resource, record_id: UUID, transaction: Transaction) -> int | None:
     """Lock the record against other writers and return its version; None if it is not there."""
     sql = f"SELECT version FROM {resource.table.name} WHERE id = $1 FOR UPDATE"  # noqa: S608
     row = await transaction.row(sql, record_id)
     return row["version"] if row else None
 
 
-async def _missing(resource: Resource, record_id: UUID, transaction: Transaction) -> None:
-    """Raise 410 for a deleted record, 404 for one that never was."""
-    sql = "SELECT 1 FROM tombstones WHERE id = $1 AND record_type = $2"
-    if await transaction.row(sql, record_id, resource.type):
-        raise Gone
-    raise NotFound
+async def missing(resource: Resource, record_id: UUID, writer: Writer) -> NoReturn:
+    """Raise 308 for a merged record, 410 for a deleted one, 404 for one that never was."""
+    grave = await writer.transaction.row(GRAVE, record_id, resource.type)
+    raise reads.missing(resource, record_id, writer.caller.request, grave)
 
 
-def _expect(current: int, expected: int | None) -> None:
+def expect(current: int, expected: int | None) -> None:
+    """Raise 412 where the client expects another version than the current one."""
     if expected is not None and expected != current:
         detail = "Read the record again and repeat your change on what it is now."
         raise ChangedMeanwhile(detail, version=current)
@@ -163,14 +163,17 @@ async def _update(resource: Resource, record_id: UUID, given: RecordIn, writer: 
             detail = "origin and origin_id say where the record was made and never change"
             raise Invalid(detail, errors=[FieldProblem(pointer="/origin", code="fixed", detail=detail)])
     await overwrite(transaction, resource, record_id, given)
-    return await _answer(resource, record_id, writer, 200)
+    return await answer(resource, record_id, writer, 200)
 
 
 async def replace_record(resource: Resource, record_id: UUID, given: RecordIn, writer: Writer) -> Response:
     """Make or replace the record of that id: 201 or 200. `If-None-Match: *` only makes; replacing needs If-Match."""
     request = writer.caller.request
-    current = await _locked(resource, record_id, writer.transaction)
+    current = await locked(resource, record_id, writer.transaction)
     if current is None:
+        grave = await writer.transaction.row(GRAVE, record_id, resource.type)
+        if grave is not None and grave["merged_into"] is not None:
+            raise reads.missing(resource, record_id, request, grave)
         if request.headers.get("if-match") is not None:
             detail = "There is no record of that id to match."
             raise ChangedMeanwhile(detail)
@@ -178,7 +181,7 @@ async def replace_record(resource: Resource, record_id: UUID, given: RecordIn, w
     if request.headers.get("if-none-match", "").strip() == "*":
         detail = "A record of that id exists already."
         raise ChangedMeanwhile(detail, version=current)
-    _expect(current, match_version(request))
+    expect(current, match_version(request))
     return await _update(resource, record_id, given, writer)
 
 
@@ -209,11 +212,10 @@ async def update_record(resource: Resource, record_id: UUID, writer: Writer) -> 
     """Apply the request's merge patch to the record; the result is validated, not the patch."""
     assert resource.create is not None  # noqa: S101 -- only resources that can be written have this route
     patch = await patch_body(writer.caller.request)
-    current = await _locked(resource, record_id, writer.transaction)
+    current = await locked(resource, record_id, writer.transaction)
     if current is None:
-        await _missing(resource, record_id, writer.transaction)
-        raise AssertionError
-    _expect(current, match_version(writer.caller.request))
+        await missing(resource, record_id, writer)
+    expect(current, match_version(writer.caller.request))
     statement = pages.one_statement(resource, writer.caller.audience, frozenset(), None)
     row = await writer.transaction.run(statement, {"id": record_id})
     before = {k: v for k, v in json.loads(row[0]).items() if v is not None}
@@ -233,11 +235,10 @@ async def update_record(resource: Resource, record_id: UUID, writer: Writer) -> 
 
 async def delete_record(resource: Resource, record_id: UUID, writer: Writer) -> Response:
     """Delete the record and leave a tombstone; 409 while others refer to it."""
-    current = await _locked(resource, record_id, writer.transaction)
+    current = await locked(resource, record_id, writer.transaction)
     if current is None:
-        await _missing(resource, record_id, writer.transaction)
-        raise AssertionError
-    _expect(current, match_version(writer.caller.request))
+        await missing(resource, record_id, writer)
+    expect(current, match_version(writer.caller.request))
     await writer.transaction.fetch(f"DELETE FROM {resource.table.name} WHERE id = $1", record_id)  # noqa: S608
     return Response(status_code=204)
 
@@ -245,13 +246,17 @@ async def delete_record(resource: Resource, record_id: UUID, writer: Writer) -> 
 __all__ = [
     "Found",
     "Rows",
+    "answer",
     "check",
     "create_record",
     "delete_record",
+    "expect",
     "find_refs",
     "insert",
     "insert_new",
+    "locked",
     "merge",
+    "missing",
     "overwrite",
     "references",
     "replace_record",

@@ -1,6 +1,7 @@
 """Every error the service answers, as RFC 9457 problem details.
 
 Problem
+├── Moved                 308  merged into another record, at Location
 ├── BadRequest            400  the request cannot be read
 │   ├── BadJson                not JSON, duplicate keys, NaN, too deep
 │   ├── BadCursor              a cursor that this list did not give
@@ -84,6 +85,12 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's own word
             "errors": [e.model_dump() for e in self.errors],
             **self.extra,
         }
+
+
+class Moved(Problem):
+    """The record was merged into another; repeat the request at Location."""
+
+    status, slug, title = 308, "moved", "The record was merged into another"
 
 
 class BadRequest(Problem):
@@ -224,6 +231,7 @@ def invalid(pointer: str, code: str, detail: str) -> Invalid:
 
 
 KINDS: tuple[type[Problem], ...] = (
+    Moved,
     BadRequest,
     BadJson,
     BadCursor,

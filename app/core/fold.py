@@ -14,7 +14,7 @@ from itertools import product
 
 from anyascii import anyascii
 
-VERSION = 1
+VERSION = 2
 
 MOST_READINGS = 6
 """Readings kept of one word; the likeliest come first."""
@@ -77,6 +77,7 @@ LATIN: tuple[Rule, ...] = (
     ("tsch|tch|tsh|cz", ("4",)),
     ("sch|sh|sz", ("s",)),
     ("zh", ("z",)),
+    ("khv|chv", ("gv", "f")),
     ("kh|gh", ("g",)),
     ("ch", ("4", "g")),
     ("ph", ("f",)),
@@ -185,7 +186,10 @@ def readings(word: str, *, whole: bool = True) -> tuple[str, ...]:
     """
     word = _in_one_script(word)
     if _CYRILLIC.search(word):
-        forms = _read_latin(word.replace("дж", "z").translate(CYRILLIC))[:1]  # Latin letters may be among them
+        words = dict.fromkeys([word, word.replace("хв", "ф")])  # Хведар and Фёдар
+        forms = [
+            _read_latin(w.replace("дж", "z").translate(CYRILLIC))[0] for w in words
+        ]  # Latin letters may be among them
     else:
         forms = _read_latin(word)
     rules = (*COMMON, *ENDINGS) if whole else COMMON

@@ -104,7 +104,7 @@ GROUPS = """
 Руслан Руслан
 Святлана Светлана Света Святланка Svetlana
 Сцяпан Степан Стефан Стэфан Stephen Stefan Стёпа
-Сафія Софія София Софья Соня Зося Sofia Sophie Sophia
+Сафія Софія София Софья Соня Зося Sofia Sophie Sophia Zofia
 Сямён Семён Симеон Сымон Simon Simeon Сяма
 Серафім Серафим Seraphim
 Сяргей Сергей Sergey Serge Sergius Сярожа Серёжа Сяржук Сержук Siarzhuk

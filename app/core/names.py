@@ -4,7 +4,18 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Integer, TableValuedAlias, bindparam, func, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, SQLModel
 
@@ -76,15 +87,29 @@ def label(table: str, owner: str, *, by_language: bool = True) -> Callable[[Any]
     return first
 
 
-def _found(kind: str, value: SQL) -> TableValuedAlias:
+def _found(kind: str, *arguments: SQL) -> TableValuedAlias:
     columns = Column("id", postgresql.UUID(as_uuid=True)), Column("rank", Integer)
-    called = func.search_names(literal_column(f"'{kind}'"), value)
+    called = func.search_names(literal_column(f"'{kind}'"), *arguments)
     return called.table_valued(*columns, name="found").render_derived(name="found")
 
 
-def ranked(kind: str) -> TableValuedAlias:
-    """Return what `q` finds as a table of its own, `id` and `rank`, the order of lists where no other is asked for."""
-    return _found(kind, bindparam("q", type_=TEXTS))
+def ranked(kind: str) -> Callable[..., TableValuedAlias]:
+    """Return what `q` finds as a table of its own, `id` and `rank`, the order of lists where no other is asked for.
+
+    Where nothing but `q` selects (`alone`), only as many are found as the page shows, after the cursor where there is
+    one: of a name that a hundred thousand have, the rest need not be gathered.
+    """
+
+    def table(*, alone: bool, resumed: bool) -> TableValuedAlias:
+        arguments: list[SQL] = [bindparam("q", type_=TEXTS)]
+        if alone:
+            arguments.append(bindparam("limit", type_=Integer))
+        if alone and resumed:
+            rank, record = (bindparam(f"after_{n}", type_=Text) for n in range(2))
+            arguments += [cast(rank, Integer), cast(record, postgresql.UUID(as_uuid=True))]
+        return _found(kind, *arguments)
+
+    return table
 
 
 def matches(kind: str, record: SQL) -> Where:

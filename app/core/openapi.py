@@ -19,7 +19,6 @@ ETAG = {
 }
 LOCATION = {"Location": {"description": "URL of the record.", "schema": {"type": "string"}}}
 NOT_MODIFIED: Responses = {304: {"description": "The client has it already.", "headers": ETAG}}
-MERGED: Responses = {308: {"description": "It was merged into the record at Location.", "headers": LOCATION}}
 
 
 class Trimmed(BaseModel):
@@ -43,6 +42,13 @@ def problems(*kinds: type[Problem]) -> Responses:
     return {k.status: {"description": k.title, "content": content} for k in listed}
 
 
+MERGED: Responses = {
+    308: {
+        **problems(errors.Moved)[308],
+        "description": "It was merged into the record at Location.",
+        "headers": LOCATION,
+    }
+}
 WRITING = (errors.Forbidden, errors.Conflict, errors.Gone, errors.TooLarge, errors.UnsupportedMedia)
 CHANGING = (*WRITING, errors.NotFound, errors.ChangedMeanwhile, errors.MatchRequired)
 
@@ -64,7 +70,7 @@ def ONE(read: type[BaseModel]) -> Responses:  # noqa: N802
 
 def CHANGED(read: type[BaseModel]) -> Responses:  # noqa: N802
     """Answers of changing one record."""
-    return {200: {"model": read, "headers": ETAG}, **problems(*CHANGING)}
+    return {200: {"model": read, "headers": ETAG}, **MERGED, **problems(*CHANGING)}
 
 
 def CREATED(read: type[BaseModel]) -> Responses:  # noqa: N802
@@ -75,10 +81,11 @@ def CREATED(read: type[BaseModel]) -> Responses:  # noqa: N802
 def WRITTEN(read: type[BaseModel]) -> Responses:  # noqa: N802
     """Answers of making or replacing a record."""
     made = {"model": read, "description": "It was made.", "headers": {**ETAG, **LOCATION}}
-    return {200: {"model": read, "description": "It was replaced.", "headers": ETAG}, 201: made, **problems(*CHANGING)}
+    replaced = {"model": read, "description": "It was replaced.", "headers": ETAG}
+    return {200: replaced, 201: made, **MERGED, **problems(*CHANGING)}
 
 
-DELETED: Responses = {204: {"description": "It was deleted."}, **problems(*CHANGING)}
+DELETED: Responses = {204: {"description": "It was deleted."}, **MERGED, **problems(*CHANGING)}
 
 
 class Version(BaseModel):

@@ -210,8 +210,9 @@ def list_statement(  # noqa: PLR0913 -- these are what a prebuilt statement diff
     sorts = resource.sorts
     if order == BEST_FIRST:
         assert resource.ranked is not None  # noqa: S101 -- order_of saw to it
-        source, sorts = row.join(resource.ranked, resource.ranked.c.id == row.c.id), {"rank": resource.ranked.c.rank}
         used -= {"q"}  # the join is the condition
+        found = resource.ranked(alone=not used, resumed=resumed)
+        source, sorts = row.join(found, found.c.id == row.c.id), {"rank": found.c.rank}
     columns = [row.c.id if k.name == "id" else sorts[k.name] for k in order]
     ordering = [c.desc() if k.descending else c.asc() for c, k in zip(columns, order, strict=True)]
     # Only what this audience's login may select: the grants are per column.

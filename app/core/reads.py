@@ -1,15 +1,15 @@
 """The reading verbs: filter in, one prebuilt statement, its bytes out."""
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from app.core import pages
 from app.core.access import Caller
-from app.core.errors import Gone, NotFound
+from app.core.errors import Gone, Moved, NotFound, Problem
 from app.core.filters import Filter
 from app.core.http import conditional, etag_of, languages
 from app.core.pages import ListQuery, OneQuery
@@ -68,23 +68,37 @@ async def get_record(resource: Resource, record_id: UUID, query: OneQuery, calle
     values = {"id": record_id, "lang": languages(caller.request, query.lang)}
     row = await caller.database.row(caller.audience, statement.sql, *statement.arguments(values))
     if row is None:
-        return await absent(resource, record_id, caller)
+        await absent(resource, record_id, caller)
     body = row[0].encode()
     return conditional(caller.request, body, etag_of(body, row[1]))
 
 
-async def absent(resource: Resource, record_id: UUID, caller: Caller) -> Response:
-    """Answer for a record that is not there; tombstones have levels too, so the hidden and the absent are one.
+GRAVE = "SELECT merged_into FROM tombstones WHERE id = $1 AND record_type = $2"
 
-    What was merged into a record that the caller may not see is as hidden as that one (PostgreSQL keeps that).
+
+async def absent(resource: Resource, record_id: UUID, caller: Caller) -> NoReturn:
+    """Raise what is to be answered for a record that is not there."""
+    grave = await caller.database.row(caller.audience, GRAVE, record_id, resource.type)
+    raise missing(resource, record_id, caller.request, grave)
+
+
+def missing(resource: Resource, record_id: UUID, request: Request, grave: Any) -> Problem:
+    """Return the problem of a record that is not there, of which the caller sees this tombstone, or none.
+
+    Tombstones have levels too, so the hidden and the absent are one; what was merged into a record that the caller may
+    not see is as hidden as that one (PostgreSQL keeps that). After a merge the same path and query lead on.
     """
-    sql = "SELECT merged_into FROM tombstones WHERE id = $1 AND record_type = $2"
-    grave = await caller.database.row(caller.audience, sql, record_id, resource.type)
     if grave is None:
-        raise NotFound
-    if grave["merged_into"] is not None:
-        return Response(status_code=308, headers={"Location": f"/v1/{resource.name}/{grave['merged_into']}"})
-    raise Gone
+        return NotFound()
+    into = grave["merged_into"]
+    if into is None:
+        return Gone()
+    path = request.url.path.replace(str(record_id), str(into), 1)
+    if path == request.url.path:  # the id is written in another of its forms
+        path = f"/v1/{resource.name}/{into}"
+    query = f"?{request.url.query}" if request.url.query else ""
+    detail = "Repeat the request at Location."
+    return Moved(detail, headers={"Location": path + query})
 
 
 HISTORY = """

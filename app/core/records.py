@@ -361,7 +361,7 @@ class Resource:
     sorts: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     default_sort: str = "id"
     includes: dict[str, Include] = field(default_factory=dict)
-    ranked: FromClause | None = None
+    ranked: Callable[..., FromClause] | None = None
     """What `q` finds, as `id` and `rank`; without it, `q` gives no order."""
 
     def __post_init__(self) -> None:

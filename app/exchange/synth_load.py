@@ -113,7 +113,7 @@ async def _copy(connection: Any, table: str, rows: list[synth.Row]) -> None:
 
 NAME_KEYS = """
 INSERT INTO {kind}_keys (level, record_id, folded, words)
-SELECT effective_level, {kind}_id, first_readings(folded), key_words(string_agg(folded, ' '))
+SELECT effective_level, {kind}_id, first_readings(folded), name_tokens(first_readings(folded), string_agg(folded, ' '))
   FROM {kind}_names WHERE folded <> '' GROUP BY 1, 2, 3
 """
 

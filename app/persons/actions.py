@@ -6,15 +6,17 @@ from uuid import UUID
 from fastapi import Response
 
 from app.core.access import Writer
+from app.core.crud import missing
 from app.core.errors import NotFound
 from app.persons.models import Erasure, ProtectedFields
+from app.persons.queries import PERSONS
 
 ERASE_WAIT_S = 50
 
 
 async def _known(person_id: UUID, writer: Writer) -> None:
     if not await writer.transaction.row("SELECT 1 FROM persons WHERE id = $1", person_id):
-        raise NotFound
+        await missing(PERSONS, person_id, writer)
 
 
 def _answer(content: str) -> Response:

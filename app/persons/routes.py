@@ -38,7 +38,11 @@ SIMILAR = {
     **openapi.problems(errors.NotFound, errors.Gone),
 }
 Other = Annotated[UUID, Path(description="Id of the other person.")]
-JUDGED = {204: {"description": "It is so recorded."}, **openapi.problems(errors.Forbidden, errors.NotFound)}
+JUDGED = {
+    204: {"description": "It is so recorded."},
+    **openapi.MERGED,
+    **openapi.problems(errors.Forbidden, errors.NotFound, errors.Gone),
+}
 
 router = APIRouter(prefix="/v1/persons", tags=["persons"], route_class=KeptRoute)
 
@@ -115,7 +119,7 @@ async def undo_merge(record_id: UUID, writer: WriterDep) -> Response:
     return await same.undo_merge(record_id, writer)
 
 
-PROTECTED: Responses = {200: {"model": ProtectedRead}, **problems(Forbidden, NotFound)}
+PROTECTED: Responses = {200: {"model": ProtectedRead}, **openapi.MERGED, **problems(Forbidden, NotFound, errors.Gone)}
 
 
 @router.get("/{record_id}/protected", responses=PROTECTED, response_class=Response)

@@ -8,10 +8,11 @@ from fastapi import Response
 from pydantic import Field
 
 from app.core.access import Caller, Writer
-from app.core.crud import _answer, _expect, _locked, _missing
+from app.core.crud import answer, expect, locked, missing
 from app.core.errors import Conflict, FieldProblem, Invalid, NotFound
 from app.core.http import conditional, etag_of, match_version
 from app.core.likeness import of_names, telling
+from app.core.name_questions import resembling
 from app.core.reads import absent
 from app.core.records import Input, Read
 from app.core.refs import Reference
@@ -64,9 +65,14 @@ class Merge(Input):
     into: Annotated[UUID, Field(description="Id of the person who stays.")]
 
 
+NAMES = """
+SELECT ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 100)
+  FROM persons p WHERE p.id = $1
+"""
+
 CANDIDATES = """
 WITH mine AS (SELECT id, born_earliest, born_latest FROM persons WHERE id = $1),
-near AS (SELECT s.id FROM similar_names('person', $1) s WHERE NOT judged_not_same(s.id, $1))
+near AS (SELECT s.id FROM similar_persons($1, $2) s WHERE NOT judged_not_same(s.id, $1))
 SELECT p.id, p.id = $1 AS own, p.born_earliest, p.born_latest,
        ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names,
        p.id <> $1 AND EXISTS (SELECT FROM participants a JOIN participants b ON b.event_id = a.event_id
@@ -78,15 +84,16 @@ SELECT p.id, p.id = $1 AS own, p.born_earliest, p.born_latest,
                                WHERE a.person_id = $1 AND b.person_id = p.id) AS place
   FROM persons p WHERE EXISTS (SELECT FROM mine) AND (p.id = $1 OR p.id IN (SELECT id FROM near))
 """
-"""The person and all candidates in one statement, under the caller's own rights."""
+"""The person and all candidates, under the caller's own rights."""
 
 
 async def get_similar(person_id: UUID, caller: Caller) -> Response:
     """Answer who may be the same person; for a person who is not there, as `GET /v1/persons/{id}` does."""
-    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id)
+    names = await caller.database.row(caller.audience, NAMES, person_id)
+    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id, resembling(names[0])) if names else []
     own = next((r for r in rows if r["own"]), None)
     if own is None:
-        return await absent(PERSONS, person_id, caller)
+        await absent(PERSONS, person_id, caller)
     found = [s for r in rows if not r["own"] if (s := _compare(own, r)) is not None]
     found.sort(key=lambda s: (-s.score, str(s.person.id)))
     body = Similars(items=found[:MOST]).model_dump_json().encode()
@@ -151,9 +158,11 @@ async def judge_not_same(person_id: UUID, other_id: UUID, writer: Writer) -> Res
     if person_id == other_id:
         detail = "a person is the same as itself"
         raise Invalid(detail, errors=[FieldProblem(pointer="", code="same", detail=detail)])
-    known = await writer.transaction.fetch("SELECT FROM persons WHERE id IN ($1, $2) FOR SHARE", person_id, other_id)
-    if len(known) < 2:  # noqa: PLR2004 -- two persons
-        raise NotFound
+    sql = "SELECT id FROM persons WHERE id IN ($1, $2) FOR SHARE"
+    known = {row["id"] for row in await writer.transaction.fetch(sql, person_id, other_id)}
+    for wanted in (person_id, other_id):
+        if wanted not in known:
+            await missing(PERSONS, wanted, writer)
     await writer.transaction.fetch(
         "INSERT INTO not_same (one, other, actor) VALUES (least($1::uuid, $2), greatest($1::uuid, $2), $3) "
         "ON CONFLICT DO NOTHING",
@@ -189,11 +198,10 @@ async def merge_persons(person_id: UUID, into: UUID, writer: Writer) -> Response
     if person_id == into:
         detail = "a person cannot be merged into itself"
         raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
-    current = await _locked(PERSONS, person_id, writer.transaction)
+    current = await locked(PERSONS, person_id, writer.transaction)
     if current is None:
-        await _missing(PERSONS, person_id, writer.transaction)
-        raise AssertionError
-    _expect(current, match_version(writer.caller.request))
+        await missing(PERSONS, person_id, writer)
+    expect(current, match_version(writer.caller.request))
     if await writer.transaction.row("SELECT FROM persons WHERE id = $1", into) is None:
         detail = "there is no such person, as far as this key can see"
         raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="unknown_reference", detail=detail)])
@@ -204,7 +212,7 @@ async def merge_persons(person_id: UUID, into: UUID, writer: Writer) -> Response
     row = await writer.transaction.row("SELECT merge_persons($1, $2)", person_id, into)
     if not row[0]:
         raise Conflict(WOULD_SHOW)
-    return await _answer(PERSONS, into, writer, 200)
+    return await answer(PERSONS, into, writer, 200)
 
 
 async def undo_merge(person_id: UUID, writer: Writer) -> Response:
@@ -215,4 +223,4 @@ async def undo_merge(person_id: UUID, writer: Writer) -> Response:
     if not row[0]:
         detail = f"The other person is merged or deleted: undo that first. Or: {WOULD_SHOW[0].lower()}{WOULD_SHOW[1:]}"
         raise Conflict(detail)
-    return await _answer(PERSONS, person_id, writer, 200)
+    return await answer(PERSONS, person_id, writer, 200)

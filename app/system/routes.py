@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from app import __version__
 from app.changes.actions import feed_position
+from app.core import fold
 from app.core.access import CallerDep
 from app.core.errors import KINDS, NotFound, Problem, Unavailable
 from app.core.http import Route, conditional, etag_of
@@ -17,7 +18,7 @@ from app.core.metrics import exposition
 from app.core.openapi import NOT_MODIFIED, problems
 from app.core.records import Audience
 from app.core.schema import head
-from app.system.queries import AT_HEAD, COUNTS
+from app.system.queries import AT_HEAD, COUNTS, FOLDED
 
 router = APIRouter(tags=["system"], route_class=Route)
 
@@ -64,10 +65,12 @@ async def get_liveness() -> Response:
 
 @router.get("/readyz", responses={200: {"model": Health}, **problems()})
 async def get_readiness(caller: CallerDep) -> Response:
-    """Tell whether the database is reachable and at the revision that this version needs; 503 if not."""
-    row = await caller.database.row(Audience.PUBLIC, AT_HEAD)
-    if row is None or row[0] != head():
-        detail = "The database is not at the revision that this version needs; run `chronika db upgrade`."
+    """Tell whether the database is reachable, and its schema and names are as this version needs them; 503 if not."""
+    row = await caller.database.row(Audience.PUBLIC, AT_HEAD, head())
+    if row and row[0]:
+        row = await caller.database.row(Audience.PUBLIC, FOLDED, fold.VERSION)
+    if row is None or not row[0]:
+        detail = "The database is not as this version needs it; run `chronika db upgrade`."
         raise Unavailable(detail)
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 

@@ -102,7 +102,7 @@ GIVEN = ("", "x", "2024-01-31", "1", "%D1%8F+%00", "a&{0}=b", "en&{0}=ru", "1&{0
 
 def _parameters() -> dict[tuple[str, str], tuple[str, str]]:
     """Return each query parameter once, with a path that takes it: once for its name and schema."""
-    found = {}
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     for o in READINGS:
         for name, said in o.parameters("query").items():
             found.setdefault((name, json.dumps(said["schema"], sort_keys=True)), (o.path, name))

@@ -3,9 +3,11 @@
 import asyncio
 
 import asyncpg
+import httpx
 import pytest
 
 from app.core import fold, schema
+from app.main import create_app
 from tests.conftest import SECRET, Site, make_site
 
 
@@ -22,6 +24,15 @@ async def _run(site: Site, *statements: str) -> list[asyncpg.Record]:
         return rows
     finally:
         await connection.close()
+
+
+async def _ready(site: Site) -> int:
+    app = create_app(site.settings())
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://chronika.test") as client:
+        status = (await client.get("/readyz")).status_code
+    await app.state.database.close()
+    return status
 
 
 def test_names_are_folded_anew_when_the_fold_has_changed(own_site: Site) -> None:
@@ -46,8 +57,10 @@ def test_names_are_folded_anew_when_the_fold_has_changed(own_site: Site) -> None
 
     asyncio.run(_run(own_site, "UPDATE name_fold SET version = 0"))
     assert not asyncio.run(schema.is_at_head(own_site.url, SECRET.encode())), "serving must upgrade first"
+    assert asyncio.run(_ready(own_site)) == 503
     schema.upgrade(own_site.url, SECRET.encode())
     found = asyncio.run(_run(own_site, keys))
     assert [tuple(r) for r in found] == [("sargai tiganavsk", "sargai tiganavsk")]
+    assert asyncio.run(_ready(own_site)) == 200
     assert asyncio.run(_run(own_site, state)) == before
     assert asyncio.run(_run(own_site, "SELECT version FROM name_fold"))[0]["version"] == fold.VERSION

@@ -180,6 +180,71 @@ async def test_a_merge_moves_everything_and_its_undo_brings_it_back(api: Api) ->
     assert again.status_code == 200, again.text
 
 
+async def test_the_old_id_leads_on_whatever_is_asked_of_it(api: Api) -> None:
+    old, stays, third = [await person(api, "Вера Ясень") for _ in range(3)]
+    await merge(api.editor, old, stays)
+    at, to = (f"/v1/persons/{p['id']}" for p in (old, stays))
+    body = {"names": [{"text": "Вера Ясень"}]}
+    match = {"If-Match": "*"}
+    for answer, path in (
+        (await api.public.get(at), ""),
+        (await api.public.get(at.upper().replace("/V1/PERSONS", "/v1/persons")), ""),
+        (await api.public.get(f"{at}?include=cases&lang=be"), "?include=cases&lang=be"),
+        (await api.public.get(f"{at}/similar"), "/similar"),
+        (await api.public.get(f"{at}/timeline"), "/timeline"),
+        (await api.editor.put(at, json=body, headers=match), ""),
+        (await api.editor.put(at, json=body, headers={"If-None-Match": "*"}), ""),
+        (await api.editor.patch(at, json={"sex": "female"}, headers=match), ""),
+        (await api.editor.delete(at, headers=match), ""),
+        (await api.editor.put(f"{at}/not-same/{third['id']}"), f"/not-same/{third['id']}"),
+        (await api.editor.post(f"{at}/merge", json={"into": third["id"]}, headers=match), "/merge"),
+        (await api.guardian.get(f"{at}/protected"), "/protected"),
+        (await api.guardian.put(f"{at}/protected", json={}), "/protected"),
+    ):
+        assert (answer.status_code, answer.headers.get("location")) == (308, to + path), answer.request
+    followed = await api.editor.patch(at, json={"sex": "female"}, headers=match, follow_redirects=True)
+    assert (followed.status_code, followed.json()["id"]) == (200, stays["id"])
+    assert (await api.editor.get(f"{at}/history")).status_code == 200, "it keeps its own history"
+
+
+async def test_what_was_listed_and_then_deleted_comes_back_with_the_undo(api: Api) -> None:
+    old, stays, _ = await world(api)
+    before = await whole(api, "persons", old["id"])
+    merged = await merge(api.editor, old, stays)
+    url = f"/v1/persons/{stays['id']}"
+    cleared = {"names": merged.json()["names"][:1], "affiliations": [], "citations": []}
+    answer = await api.editor.patch(url, json=cleared, headers={"If-Match": merged.headers["etag"]})
+    assert answer.status_code == 200, answer.text
+    undone = await api.editor.delete(f"/v1/persons/{old['id']}/merge")
+    assert undone.status_code == 200, undone.text
+    after = await whole(api, "persons", old["id"])
+    assert after == before
+    assert (await whole(api, "persons", stays["id"]))["citations"] == []
+    found = (await api.public.get("/v1/persons", params={"q": "Вера Ясень"})).json()["items"]
+    assert {r["id"] for r in found} == {old["id"], stays["id"]}
+
+
+async def test_relatives_are_named_anew_by_a_merge_and_its_undo(api: Api, owner: asyncpg.Connection) -> None:
+    old, stays, mother, brother = [await person(api, "Вера Ясень") for _ in range(4)]
+    other = {"name": "Лявон", "relation": "son"}
+    entry = {"person": old["id"], "relation": "daughter", "note": "the elder"}
+
+    async def named(of: dict[str, Any]) -> list[str | None]:
+        part = (await api.guardian.get(f"/v1/persons/{of['id']}/protected")).json()
+        return [r["person"] for r in part["relatives"]]
+
+    for whose in (mother, brother):
+        await api.guardian.put(f"/v1/persons/{whose['id']}/protected", json={"relatives": [other, entry]})
+    assert (await merge(api.editor, old, stays)).status_code == 200
+    assert await named(mother) == [None, stays["id"]]
+    kept = "SELECT relatives::text FROM merges_private"
+    await api.editor.delete(f"/v1/persons/{brother['id']}", headers={"If-Match": "*"})
+    assert brother["id"] not in await owner.fetchval(kept), "what is kept does not tell of who was deleted"
+    assert mother["id"] in await owner.fetchval(kept)
+    assert (await api.editor.delete(f"/v1/persons/{old['id']}/merge")).status_code == 200
+    assert await named(mother) == [None, old["id"]]
+
+
 async def test_merges_are_undone_from_the_last(api: Api) -> None:
     one, two, three = [await person(api, "Вера Ясень") for _ in range(3)]
     assert (await merge(api.editor, one, two)).status_code == 200

@@ -58,7 +58,10 @@ DELETED = {
     "idempotency_keys": WRITERS, "persons_private": GUARDIAN, "not_same": WRITERS, "pulls": WRITERS, "pulled": WRITERS,
     "proposals": WRITERS,
 }  # fmt: skip
-ASKED = {"search_names", "similar_names", "judged_not_same", "known_documents"}
+ASKED = {
+    "judged_not_same", "known_documents", "search_names", "similar_persons", "name_keys", "name_slips", "name_near",
+    "name_about", "name_consonants", "is_common", "first_named",
+}  # fmt: skip
 FUNCTIONS = {
     "chronika_public": ASKED,
     "chronika_partner": {*ASKED, "own_records", "take_in", "found_record", "found_key", "found_origin"},
