@@ -29,7 +29,8 @@ def copy(url: str, place: Path, *options: str) -> Path:
     password = unquote(urlsplit(url).password or "")
     at = {"PGHOST": str(socket), "PGPORT": "5432", "PGUSER": "postgres", "PGPASSWORD": password}
     command = [str(bin_path("pg_basebackup")), "-D", str(cluster), "-X", "stream", "-c", "fast", "--no-sync", *options]
-    subprocess.run(command, env={**os.environ, **at}, check=True, capture_output=True)
+    done = subprocess.run(command, env={**os.environ, **at}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     for left in cluster.glob(".s.PGSQL*"):
         left.unlink()  # the socket's files lie in the cluster, and would be taken for another server's
     owner = socket.stat()
