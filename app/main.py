@@ -25,6 +25,7 @@ from app.core.http import Compressed, Problems, add_problem_handlers
 from app.core.limits import Limits
 from app.core.lookups import Lookups
 from app.core.metrics import Metrics
+from app.core.replicas import POSITION
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
@@ -95,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.database_url is None:
         msg = "start the service with `chronika serve`, which brings the embedded PostgreSQL up first"
         raise RuntimeError(msg)
-    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size)
+    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size, settings.read_database_url)
 
     sequencer = Sequencer(database)
 
@@ -144,8 +145,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", POSITION],
         expose_headers=[
+            POSITION,
             "ETag",
             "Link",
             "Location",

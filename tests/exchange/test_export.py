@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 
 from app.core.access import Caller
-from app.core.database import STREAMS
 from app.core.records import Audience
+from app.core.servers import STREAMS
 from app.core.streams import LONGEST_S
 from app.exchange.export import export_records
 from app.exchange.queries import EXPORTABLE
