@@ -189,7 +189,9 @@ class Place:
 
     # --- PostgreSQL's own programs ---
 
-    def program(self, name: str, role: str, *arguments: str, size: Size | None = None, stdin: str = "") -> str:
+    def program(
+        self, name: str, role: str, *arguments: str, size: Size | None = None, stdin: str = "", stderr: bool = False
+    ) -> str:
         """Run psql or pgbench as the login of an audience (or as `owner`) and return what it printed."""
         done = subprocess.run(  # noqa: S603
             [str(bin_path(name)), *arguments],
@@ -202,7 +204,7 @@ class Place:
         if done.returncode or "ERROR" in done.stderr:
             msg = f"{name} failed: {done.stderr[-2000:]}"
             raise RuntimeError(msg)
-        return done.stdout
+        return done.stdout + (done.stderr if stderr else "")
 
     def login(self, role: str, size: Size | None = None) -> dict[str, str]:
         """Return the environment in which libpq's programs log in."""

@@ -56,7 +56,7 @@ def _compare(place: Place, name: str, urls: list[str], script: str, goals: tuple
         own.append(found.own)
         return found.rate
 
-    ours(1)
+    ours(16)  # opens all connections, on which PostgreSQL then settles on its plans
     for clients, bounds in ((1, (None, None)), (16, goals)):
         a, b = in_turn(
             place.scale.runs,

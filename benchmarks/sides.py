@@ -58,17 +58,21 @@ def load(  # noqa: PLR0913 -- what a load is
 
 
 def pgbench(place: Place, role: str, script: str, *, clients: int, seconds: float) -> float:
-    """Run a script with prepared statements as a login, over so many connections; return how often per second."""
+    """Run a script with prepared statements as a login, over so many connections; return how often per second.
+
+    The first seconds do not count: each connection plans anew until PostgreSQL settles on a plan that it keeps.
+    """
+    counted = max(1, round(seconds))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "script.sql"
         path.write_text(script)
-        how = ["-n", "-M", "prepared", f"-c{clients}", "-j1", f"-T{max(1, round(seconds))}", f"-f{path}"]
-        out = place.program("pgbench", role, *how)
-    rate = re.search(r"tps = ([\d.]+)", out)
-    if rate is None or not re.search(r"number of failed transactions: 0 ", out):
+        how = ["-n", "-M", "prepared", f"-c{clients}", "-j1", "-P1", f"-T{counted + min(2, counted)}", f"-f{path}"]
+        out = place.program("pgbench", role, *how, stderr=True)
+    rates = [float(r) for r in re.findall(r"progress: [\d.]+ s, ([\d.]+) tps", out)]
+    if len(rates) < counted or not re.search(r"number of failed transactions: 0 ", out):
         msg = f"pgbench failed: {out}"
         raise RuntimeError(msg)
-    return float(rate[1])
+    return sum(rates[-counted:]) / counted
 
 
 def psql(place: Place, role: str, sql: str, times: int, *, size: Size | None = None) -> list[float]:
