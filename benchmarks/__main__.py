@@ -70,7 +70,7 @@ def measure(rows: list[str], place: Place, given: argparse.Namespace) -> bool:
     left = [r for r in rows if given.again or kept.get(r) is None]
     failed = False
     if left:
-        sizes = place.scale.sizes if {"growth", "peers"} & set(left) else [place.scale.largest]
+        sizes = place.scale.sizes if {"growth", "peers", "streams"} & set(left) else [place.scale.largest]
         with place.opened(sizes):
             for n, row in enumerate(left, 1):
                 began = time.monotonic()

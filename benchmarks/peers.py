@@ -69,11 +69,12 @@ def peers(place: Place) -> list[Line]:
 
 def _compare(place: Place, size: Size, peer: Peer, theirs: Api, ids: list[str]) -> list[Line]:
     api, lines, asked = place.api(size), [], 0
+    seconds = place.scale.seconds / 2  # there are eight lines of this
 
     def run(on: Api, urls: list[str], headers: dict[str, str]) -> float:
         nonlocal asked
-        found = load(on, headers, urls, asked, clients=16, seconds=place.scale.seconds)
-        asked += int(found.rate * place.scale.seconds * 1.2)
+        found = load(on, headers, urls, asked, clients=16, seconds=seconds)
+        asked += int(found.rate * seconds * 1.2)
         return found.rate
 
     sides = {"list": (list_urls(), peer.lists), "person": ([f"/v1/persons/{i}" for i in ids], peer.details)}

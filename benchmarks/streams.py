@@ -46,7 +46,8 @@ def streams(place: Place) -> list[Line]:
 
 
 def _copying(place: Place, name: str, path: str, goal: float) -> Line:
-    statement = longest(said(place, ROLE, lambda api: api.client(ROLE).stream(path))).sql
+    asked = said(place, ROLE, lambda api: api.client(ROLE).stream(path), place.scale.sizes[0])
+    statement = longest(asked).sql
     selected = re.fullmatch(r"COPY \((.*)\) TO STDOUT(.*)", statement, re.DOTALL)
     if selected is None:
         msg = f"{path} is not copied: {statement[:200]}"
