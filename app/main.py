@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -22,6 +25,7 @@ from app.core.http import Compressed, Problems, add_problem_handlers
 from app.core.limits import Limits
 from app.core.lookups import Lookups
 from app.core.metrics import Metrics
+from app.core.replicas import POSITION
 from app.core.settings import Settings, get_settings, secret_bytes
 from app.events.routes import router as events
 from app.events.routes import timelines
@@ -71,18 +75,34 @@ ROUTERS = (
 )
 
 
+def when_told_to_stop(do: Callable[[], None]) -> None:
+    """Do something as soon as a signal asks the server to stop, which lets requests finish however long they wait."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread has signals; a server in another is stopped in another way
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asked: Any = signal.getsignal(number)
+
+        def handle(number: int, frame: Any, asked: Any = asked) -> None:
+            do()
+            asked(number, frame)
+
+        if callable(asked):
+            signal.signal(number, handle)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; `CHRONIKA_DATABASE_URL` must be set, the command `chronika serve` sees to it."""
     settings = settings or get_settings()
     if settings.database_url is None:
         msg = "start the service with `chronika serve`, which brings the embedded PostgreSQL up first"
         raise RuntimeError(msg)
-    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size)
+    database = Database(settings.database_url, secret_bytes(settings), settings.pool_size, settings.read_database_url)
 
     sequencer = Sequencer(database)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        when_told_to_stop(sequencer.close)
         numbering = asyncio.create_task(sequencer.run())
         # What is there now stays: looked through for garbage at every turn, it makes some requests wait for long.
         gc.collect()
@@ -102,6 +122,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # the operationId is the function's name
         separate_input_output_schemas=False,
+        # Whatever the environment says: nothing about readers leaves this process.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.settings = settings
     app.state.database = database
@@ -123,8 +145,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", POSITION],
         expose_headers=[
+            POSITION,
             "ETag",
             "Link",
             "Location",

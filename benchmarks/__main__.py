@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import growth, imports, names, reads, report, statistics, streams, writes
+from benchmarks import growth, imports, names, peers, reads, report, statistics, streams, writes
 from benchmarks.place import SCALES, Place
 from benchmarks.results import Kept, Line
 
@@ -32,6 +32,7 @@ ROWS: dict[str, Callable[[Place], list[Line]]] = {
     "post": writes.post,
     "bulk": writes.bulk,
     "import": imports.imports,
+    "peers": peers.peers,
 }
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -69,7 +70,7 @@ def measure(rows: list[str], place: Place, given: argparse.Namespace) -> bool:
     left = [r for r in rows if given.again or kept.get(r) is None]
     failed = False
     if left:
-        sizes = place.scale.sizes if "growth" in left else [place.scale.largest]
+        sizes = place.scale.sizes if {"growth", "peers"} & set(left) else [place.scale.largest]
         with place.opened(sizes):
             for n, row in enumerate(left, 1):
                 began = time.monotonic()

@@ -49,6 +49,10 @@ class Client:
         more = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         return self.send(f"POST {path} HTTP/1.1\r\n{self._headers}{more}\r\n".encode() + body)
 
+    def put(self, path: str, body: bytes) -> Answer:
+        """Send a PUT."""
+        return self.send(f"PUT {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
     def send(self, request: bytes) -> Answer:
         """Send a request as it is and read the whole answer."""
         self._ready()

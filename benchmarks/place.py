@@ -127,9 +127,13 @@ class Place:
         """Return the owner's URL of a database."""
         return self.owner.replace("@/chronika?", f"@/{(size or self.scale.largest).database}?")
 
+    def make_database(self, size: Size) -> None:
+        """Make a database, unless it is there."""
+        asyncio.run(_create(self.owner, size.database))
+
     def make(self, size: Size) -> None:
         """Make a database with its tables, unless it is there."""
-        asyncio.run(_create(self.owner, size.database))
+        self.make_database(size)
         schema.upgrade(self.url(size), SECRET.encode())
 
     def _load(self, size: Size) -> None:

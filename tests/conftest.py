@@ -30,6 +30,9 @@ if DATA.is_dir():
 
 ROLES = {"partner": "partner", "other_partner": "partner", "editor": "editor", "guardian": "guardian"}
 
+STANDBYS: dict[str, str] = {}
+"""Server → its standby, from which everything is read when TEST_WITH_STANDBY is set."""
+
 EMPTIED = (
     "places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, tombstones, "
     "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled, intake, proposals"
@@ -48,11 +51,18 @@ class Site:
 
     url: str
     keys: dict[str, str] = field(default_factory=dict)
+    read_url: str | None = None
 
     def settings(self) -> Settings:
         """Return the settings of an application on this database."""
         # No limit: a suite asks more in a minute than people do. Metrics are on, so that what they say is looked at.
-        return Settings(database_url=self.url, secret=SECRET, requests_per_minute=0, metrics=True)  # type: ignore[arg-type]
+        return Settings(
+            database_url=self.url,
+            read_database_url=self.read_url,
+            secret=SECRET,  # type: ignore[arg-type]
+            requests_per_minute=0,
+            metrics=True,
+        )
 
     def headers(self, role: str) -> dict[str, str]:
         """Return the headers of a caller; none for `public`."""
@@ -63,7 +73,13 @@ class Site:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a PostgreSQL 18 for this worker; give the owner's URL."""
     with embedded_server(tmp_path_factory.mktemp("pg"), SECRET.encode(), fast=True) as url:
-        yield url
+        if "TEST_WITH_STANDBY" in os.environ:
+            from tests.standby import synchronous_standby  # noqa: PLC0415 -- it imports from here
+
+            with synchronous_standby(url, tmp_path_factory.mktemp("standby")) as STANDBYS[url]:
+                yield url
+        else:
+            yield url
 
 
 def make_site(server_url: str, name: str) -> Site:
@@ -75,7 +91,9 @@ def make_site(server_url: str, name: str) -> Site:
         await connection.close()
 
     asyncio.run(create())
-    site = Site(server_url.replace("@/chronika?", f"@/{name}?"))
+    standby = STANDBYS.get(server_url)
+    read_url = standby.replace("@/chronika?", f"@/{name}?") if standby else None
+    site = Site(server_url.replace("@/chronika?", f"@/{name}?"), read_url=read_url)
     schema.upgrade(site.url, SECRET.encode())
     for holder, role in ROLES.items():
         site.keys[holder] = asyncio.run(
@@ -104,6 +122,7 @@ class Api:
 
 
 async def _serve(site: Site) -> AsyncIterator[Api]:
+    """Give the application on a database, and its clients."""
     app = create_app(site.settings())
     clients = {
         role: httpx.AsyncClient(
@@ -169,10 +188,18 @@ def free_port() -> int:
         return port
 
 
-def start_server(site: Site, *arguments: str, log: Path | None = None) -> Server:
-    """Start `chronika serve` on a database and wait until it is ready."""
-    port = free_port()
-    environment = {**os.environ, "CHRONIKA_DATABASE_URL": site.url, "CHRONIKA_SECRET": SECRET}
+def start_server(
+    site: Site, *arguments: str, log: Path | None = None, port: int | None = None, origin: str = "local"
+) -> Server:
+    """Start `chronika serve` on a database, on a free port unless said, and wait until it is ready."""
+    port = port or free_port()
+    environment = {
+        **os.environ,
+        "CHRONIKA_DATABASE_URL": site.url,
+        "CHRONIKA_SECRET": SECRET,
+        "CHRONIKA_ORIGIN": origin,
+        "CHRONIKA_READ_DATABASE_URL": site.read_url or "",
+    }
     output = log.open("wb") if log else subprocess.DEVNULL
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

@@ -68,7 +68,8 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
     sequencer = sequencer_of(caller.request)
     loop = asyncio.get_running_loop()
     until = loop.time() + query.wait
-    fetch = partial(caller.database.fetch, caller.audience)
+    # A page is never older than the cursor that asks for it, nor a record than its entry: only the primary is so new.
+    fetch = partial(caller.database.primary.fetch, caller.audience)
     while True:
         await sequencer.try_number()
         page = await read_page(
@@ -135,7 +136,7 @@ async def list_unconfirmed(query: UnconfirmedQuery, caller: Caller) -> Response:
     """Answer the withdrawals that some partner has not confirmed, for editors."""
     await sequencer_of(caller.request).try_number()
     before = query.before or 2**63 - 1
-    rows = await caller.database.fetch(caller.audience, UNCONFIRMED, list(TYPES), before, query.limit + 1)
+    rows = await caller.database.primary.fetch(caller.audience, UNCONFIRMED, list(TYPES), before, query.limit + 1)
     items = [
         {
             "seq": r["seq"],

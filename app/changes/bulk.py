@@ -1,5 +1,6 @@
 """Writing in bulk: rows that are made, changed or left alone by their identity, all of them or each by itself."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
@@ -26,6 +27,9 @@ MAX_ROWS = 10_000
 
 BATCH = 500
 """Rows that are stored together: enough to make the cost of a statement small, few enough to keep memory flat."""
+
+TURN = 20
+"""Rows that are read before other requests, and the statements under way, have their turn: some milliseconds."""
 
 
 class BulkQuery(BaseModel):
@@ -82,18 +86,29 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
     origin = caller.key.origin if caller.key else request.app.state.settings.origin
     sender = Sender(caller.key.name if caller.key else origin, origin)
-    async for batch in _batches(read_rows(request), BATCH):
-        if not results:
-            # The body may come slowly; a minute between two batches is enough for any that does come.
-            await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
-        if len(results) + len(batch) > MAX_ROWS:
-            detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
-            raise TooLarge(detail)
-        rows = [_read(text, origin) for text in batch]
-        if intake is not None:
-            results += [await _take(n, row, transaction, intake) for n, row in enumerate(rows, len(results))]
-        else:
-            results += await _write(len(results), rows, sender, transaction)
+    count, writing = 0, None
+    try:
+        async for batch in _batches(read_rows(request), BATCH):
+            if (count := count + len(batch)) > MAX_ROWS:
+                detail = f"A request has at most {MAX_ROWS:,} rows; nothing of it was written."
+                raise TooLarge(detail)
+            # While the database stores one batch, the next is read.
+            rows = [row async for row in _read_all(batch, origin)]
+            if writing is not None:
+                results += await writing
+            else:
+                # The body may come slowly; a minute between two batches is enough for any that does come.
+                await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
+            start = len(results)
+            store_or_take = (
+                _take_all(start, rows, transaction, intake) if intake else _write(start, rows, sender, transaction)
+            )
+            writing = asyncio.create_task(store_or_take)
+        results += await writing if writing is not None else []
+    finally:
+        if writing is not None and not writing.done():  # the transaction cannot be ended meanwhile
+            writing.cancel()
+            await asyncio.wait([writing])
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
@@ -116,6 +131,14 @@ async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[
             batch = []
     if batch:
         yield batch
+
+
+async def _read_all(batch: list[bytes], origin: str) -> AsyncIterator[Item | Problem]:
+    """Read rows, letting others have their turn in between."""
+    for n, text in enumerate(batch):
+        if n % TURN == 0:
+            await asyncio.sleep(0)
+        yield _read(text, origin)
 
 
 async def _write(start: int, rows: list[Item | Problem], sender: Sender, transaction: Transaction) -> list[BulkResult]:
@@ -168,6 +191,13 @@ async def _merge(item: Item, sender: Sender, transaction: Transaction) -> Proble
     before, item.version = item.version, (await transaction.row(sql, item.id))["version"]
     item.result = "unchanged" if before == item.version else "updated"
     return None
+
+
+async def _take_all(
+    start: int, rows: list[Item | Problem], transaction: Transaction, intake: Intake
+) -> list[BulkResult]:
+    """Take in a partner's rows one by one: each is answered by what this partner has sent before it."""
+    return [await _take(n, row, transaction, intake) for n, row in enumerate(rows, start)]
 
 
 async def _take(index: int, row: Item | Problem, transaction: Transaction, intake: Intake) -> BulkResult:

@@ -20,7 +20,7 @@ from app.core.errors import ChangedMeanwhile, FieldProblem, Forbidden, Gone, Inv
 from app.core.records import RecordIn
 from app.core.vocabulary import code_fields
 
-OWN = "SELECT n, id FROM own_records($1, $2, $3)"
+OWN = "SELECT n, id, told FROM own_records($1, $2, $3)"
 TAKE = "SELECT result, told, version FROM take_in($1, $2, $3, $4, $5, $6, $7, $8)"
 TYPE_OF = {r.name: r.type for r in RESOURCES.values()}
 
@@ -74,9 +74,11 @@ class Intake:
     async def _find(self, given: RecordIn) -> tuple[Refs, bool]:
         """Find what a record names, among what the partner may see and what it has sent; raises `Invalid`.
 
-        False where something that it has sent is not to be had, of which it learns nothing.
+        False where something that it has sent is not to be had: it learns nothing of that, and what is kept of the row
+        has the id that it was told, and not its own name for what may have been erased.
         """
         found: Refs = {}
+        complete = True
         refs = list(crud.references(given))
         if refs:
             there = await crud.find_refs(self._transaction, {(tab, ref) for _, tab, ref in refs})
@@ -87,12 +89,13 @@ class Intake:
                 if n not in seen
             ]
             own = await self._transaction.fetch(OWN, self._key.id, self._key.proof, json.dumps(rest)) if rest else []
-            seen |= {r["n"]: r["id"] for r in own}
+            seen |= {r["n"]: r["id"] or r["told"] for r in own}
+            complete = all(r["id"] for r in own)
             if unknown := [pointer for n, (pointer, _, _) in enumerate(refs) if n not in seen]:
                 raise _unknown(unknown)
-            found = {(tab, ref): seen[n] for n, (_, tab, ref) in enumerate(refs) if seen[n] is not None}
+            found = {(tab, ref): seen[n] for n, (_, tab, ref) in enumerate(refs)}
         await self._check_codes(given)
-        return found, all((tab, ref) in found for _, tab, ref in refs)
+        return found, complete
 
     async def _check_codes(self, given: RecordIn) -> None:
         """Raise `Invalid` for a code that its vocabulary does not have."""

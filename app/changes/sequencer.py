@@ -38,6 +38,11 @@ class Sequencer:
         self._database = database
         self._heads: dict[Audience, Head] = {}
         self._looked = float("-inf")
+        self._closing = False
+
+    def close(self) -> None:
+        """Keep nobody waiting any longer: the process is about to end."""
+        self._closing = True
 
     async def number(self) -> bool:
         """Number what is committed; true if there is more than was done at once. Raises what the database raises."""
@@ -69,9 +74,9 @@ class Sequencer:
             await asyncio.sleep(0 if more else PAUSE_S)
 
     async def moved(self, audience: Audience, beyond: int, until: float) -> bool:
-        """Wait until the audience's feed goes beyond a number, or until a time of the loop; hold no connection."""
+        """Wait until the audience's feed goes beyond a number, a time of the loop, or the end; hold no connection."""
         loop = asyncio.get_running_loop()
-        while (now := loop.time()) < until:
+        while (now := loop.time()) < until and not self._closing:
             if now - self._looked >= PAUSE_S:
                 self._looked = now  # set first: of all who wait in this process, one looks
                 await self.try_number()

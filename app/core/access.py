@@ -11,8 +11,9 @@ from fastapi import Depends, Request
 
 from app.core.database import Database, Transaction
 from app.core.errors import Forbidden, Unauthorised
-from app.core.lookups import Lookups
+from app.core.lookups import Lookups, Moment
 from app.core.records import Audience
+from app.core.replicas import POSITION, reading
 
 ROLES = (Audience.PARTNER, Audience.EDITOR, Audience.GUARDIAN)
 """Roles a key can have."""
@@ -61,11 +62,12 @@ INVALID = "The key is not valid: unknown, expired or revoked. Send it as `Author
 
 
 class Admitted(NamedTuple):
-    """What a request's key, or its lack of one, stands for; `moment` is that of the database when it was looked up."""
+    """What a request's key, or its lack of one, stands for, and where it reads; `moment` is when, if that was asked."""
 
     audience: Audience
+    database: Database
     key: Key | None = None
-    moment: str | None = None
+    moment: Moment | None = None
 
 
 async def admit(request: Request, *, moment: bool = False) -> Admitted:
@@ -75,9 +77,12 @@ async def admit(request: Request, *, moment: bool = False) -> Admitted:
     raises `TooManyRequests`. Without a key nothing is looked up unless `moment` asks for it.
     """
     lookups: Lookups = request.app.state.lookups
+    database: Database = request.app.state.database
+    # What only reads may be asked of a standby; the key itself never is, for a revocation holds at once.
+    asked = reading(database, request.headers.get(POSITION)) if request.method in {"GET", "HEAD"} else database
     header = request.headers.get("authorization")
     if header is None:
-        return Admitted(Audience.PUBLIC, moment=(await lookups.look(None))["moment"] if moment else None)
+        return Admitted(Audience.PUBLIC, asked, moment=await lookups.moment(asked) if moment else None)
     scheme, _, text = header.partition(" ")
     text = text.strip()
     key_id = _readable(text) if scheme.lower() == "bearer" else None
@@ -87,14 +92,17 @@ async def admit(request: Request, *, moment: bool = False) -> Admitted:
     given = hashlib.sha256(text.encode()).digest()
     if not hmac.compare_digest(found["digest"] or bytes(32), given) or not found["valid"]:
         raise Unauthorised(INVALID)
-    request.state.rate_limit = await request.app.state.limits.take(key_id, request.app.state.database)
-    return Admitted(Audience(found["role"]), Key(key_id, found["name"], found["origin"], given), found["moment"])
+    request.state.rate_limit = await request.app.state.limits.take(key_id, database)
+    at = Moment(None, found["moment"])
+    if moment and asked is not database:
+        at = await lookups.moment(asked)
+    return Admitted(Audience(found["role"]), asked, Key(key_id, found["name"], found["origin"], given), at)
 
 
 async def get_caller(request: Request) -> Caller:
     """Return who is asking, as `admit` finds; once for each request."""
     admitted = getattr(request.state, "admitted", None) or await admit(request)
-    return Caller(request, request.app.state.database, admitted.audience, admitted.key)
+    return Caller(request, admitted.database, admitted.audience, admitted.key)
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

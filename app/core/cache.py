@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.access import admit
 from app.core.direct import Readings
 from app.core.http import has_already
+from app.core.servers import Server
 
 MEANT = frozenset({b"accept", b"accept-language", b"accept-encoding"})
 """Headers that an answer varies by, besides the audience that the key stands for."""
@@ -93,7 +94,15 @@ class Cache:
 
     def __init__(self, app: ASGIApp, readings: Readings, room: int) -> None:
         """Wrap the application; `room` is how many bytes the answers may take."""
-        self.app, self.readings, self.answers = app, readings, Answers(room)
+        self.app, self.readings, self.room = app, readings, room
+        self.answers: dict[Server | None, Answers] = {}
+        """Those of each server that is read from; None stands for the one that takes writes."""
+
+    def _of(self, server: Server | None, known: int) -> Answers:
+        """Return a server's answers, which may take an equal part of the room."""
+        if (found := self.answers.get(server)) is None:
+            found = self.answers[server] = Answers(self.room // known)
+        return found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; its key is looked up, and counted, whether it is answered from here or not."""
@@ -104,20 +113,23 @@ class Cache:
         scope["route"] = found[0].route
         admitted = await admit(Request(scope), moment=True)
         scope["state"]["admitted"] = admitted
+        assert admitted.moment is not None  # noqa: S101 -- it was asked for
+        server, at = admitted.moment
+        answers = self._of(server, 1 + len(admitted.database.servers.readers))
         # The day as this process has it too: some answers name it, and clocks differ.
-        moment = (admitted.moment, datetime.now(UTC).date())
+        moment = (at, datetime.now(UTC).date())
         headers = scope["headers"]
         meant = tuple(h for h in headers if h[0] in MEANT)
         asked = (admitted.audience, scope["path"], scope["query_string"], meant)
         known = _one(headers, b"if-none-match")
-        if (kept := self.answers.at(moment, asked)) is not None:
+        if (kept := answers.at(moment, asked)) is not None:
             await kept.send(known, send)
             return
         # Below, everything is answered in full; whether the client has it already is told here.
         asking = {**scope, "headers": [h for h in headers if h[0] != b"if-none-match"]}
-        await self.app(asking, receive, self._keeping(moment, asked, known, send))
+        await self.app(asking, receive, self._keeping(answers, moment, asked, known, send))
 
-    def _keeping(self, moment: object, asked: Asked, known: str | None, send: Send) -> Send:
+    def _keeping(self, answers: Answers, moment: object, asked: Asked, known: str | None, send: Send) -> Send:
         """Return where to send an answer to, so that it is kept if it is whole, right, and has a tag."""
         start: Message | None = None
 
@@ -132,7 +144,7 @@ class Cache:
                 etag = _one(headers, b"etag")
                 if first["status"] == 200 and etag is not None and not message.get("more_body", False):  # noqa: PLR2004
                     answer = Kept(headers, body, etag, _size(asked, headers, body))
-                    self.answers.keep(moment, asked, answer)
+                    answers.keep(moment, asked, answer)
                     await answer.send(known, send)
                     return
                 await send(first)

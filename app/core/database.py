@@ -3,29 +3,19 @@
 Nothing here sets visibility: the login role does, through row-level security. A request's key picks the pool.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from app.core.errors import Conflict, FieldProblem, Gone, Invalid, Problem, Unavailable
 from app.core.pages import Statement
 from app.core.records import Audience
-from app.core.settings import role_password
-
-T = TypeVar("T")
+from app.core.servers import LOST, WAIT_S, Servers
 
 AUTH = "auth"
 """The login that may only look keys up."""
-
-WAIT_S = 2.0
-"""How long a request waits for a connection before it is told to come back."""
-
-STREAMS = 3
-"""How many long answers an audience may read at once from one worker; one more is told to come back."""
 
 STREAM_IDLE_S = 60
 """How long a long answer may stand still, or one of its statements take unless said, before it loses its connection."""
@@ -45,21 +35,12 @@ SIMPLE_ERRORS: dict[str, tuple[type[Problem], str]] = {
 """SQLSTATE → what the client is told. PostgreSQL's own messages may name values and are never passed on."""
 
 AWAY = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    *LOST,
     asyncpg.DiskFullError,
     asyncpg.OutOfMemoryError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidPasswordError,
 )
 """What means that the database cannot serve this request now, though it may soon."""
 
@@ -94,21 +75,28 @@ CONSTRAINTS: dict[str, str] = {
 """End of a constraint's name → the rule in words."""
 
 
+POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
+"""How far the log of the server goes, in bytes: a standby that has come so far has all that was committed here."""
+
+
 class Transaction:
     """The one transaction of a writing request: begun at its first statement, ended by the route, never by a verb."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, database: "Database", audience: Audience) -> None:
         """Remember where to begin; nothing is opened yet."""
-        self._pool = pool
+        self._database, self._audience = database, audience
+        self._pool: asyncpg.Pool | None = None
         self._connection: asyncpg.pool.PoolConnectionProxy | None = None
         self._transaction: asyncpg.transaction.Transaction | None = None
         self.actor: str | None = None
+        self.position: int | None = None
+        """Where the server's log stood after the commit, where there are standbys that must come so far."""
         self.read_write = False
         """Whether it writes under a login whose transactions read only, unless they say otherwise."""
 
     async def _begun(self) -> Any:
         if self._connection is None:
-            self._connection = await self._pool.acquire(timeout=WAIT_S)
+            self._pool, self._connection = await self._database.acquire(self._audience)
             self._transaction = self._connection.transaction()
             await self._transaction.start()
             if self.read_write:
@@ -143,71 +131,91 @@ class Transaction:
 
     async def end(self, *, commit: bool) -> None:
         """Commit or roll back, and give the connection back."""
-        if self._connection is None:
+        if self._connection is None or self._pool is None:
             return
         try:
             if self._transaction is not None:
                 await (self._transaction.commit() if commit else self._transaction.rollback())
+            if commit and self._database.has_standbys:
+                self.position = await _reached(self._connection)
         finally:
             connection, self._connection, self._transaction = self._connection, None, None
             await self._pool.release(connection)
 
 
-class Database:
-    """The pools of one process. Nothing connects before it is used, so the API starts without its database too."""
+async def _reached(connection: Any) -> int | None:
+    """Return where the server's log stands; None if it cannot be asked: what was committed stays so."""
+    try:
+        return int(await connection.fetchval(POSITION))
+    except (*AWAY, *RETRYABLE):
+        return None
 
-    def __init__(self, url: str, secret: bytes, pool_size: int) -> None:
-        """Take the server's URL; the owner named in it is not used, each audience logs in by itself."""
-        self._url = make_url(url).set(drivername="postgresql")
+
+class Database:
+    """The pools of one process. Nothing connects before it is used, so the API starts without its database too.
+
+    All that is asked of it goes to the server that takes writes; `reading` gives the one for a request that only reads.
+    """
+
+    def __init__(self, url: str, secret: bytes, pool_size: int, read_url: str | None = None) -> None:
+        """Take the servers' URLs; the owner named in them is not used, each audience logs in by itself."""
         self.secret = secret
-        self._size = pool_size
-        self._pools: dict[str, asyncpg.Pool] = {}
-        self._opening = asyncio.Lock()
+        self.servers = Servers(url, read_url, secret, pool_size)
+
+    @property
+    def primary(self) -> "Database":
+        """Return the database as the server has it that takes writes."""
+        return self
+
+    @property
+    def has_standbys(self) -> bool:
+        """Tell whether there are servers that are only read from."""
+        return bool(self.servers.readers)
 
     async def pool(self, audience: Audience | str, *, streams: bool = False) -> asyncpg.Pool:
         """Return the pool of an audience, or its pool for long answers, made at its first use."""
-        name = f"{audience}:streams" if streams else str(audience)
-        if (found := self._pools.get(name)) is not None:
-            return found
-        async with self._opening:
-            if name not in self._pools:
-                size = STREAMS if streams else self._size
-                self._pools[name] = await self._open(f"chronika_{audience}", size)
-        return self._pools[name]
+        await self.servers.current()
+        return await self.servers.writable.pool(str(audience), streams=streams)
 
-    async def _open(self, role: str, size: int) -> asyncpg.Pool:
-        url = self._url.set(username=role, password=role_password(self.secret, role))
-        return await asyncpg.create_pool(
-            url.render_as_string(hide_password=False),
-            min_size=0,
-            max_size=size,
-            timeout=WAIT_S,
-            # Every statement outside a transaction is its own, and nothing changes the session: there is nothing
-            # to reset, and not resetting saves each read a round trip.
-            reset=_nothing,
-            server_settings={"application_name": "chronika", "jit": "off"},
-        )
+    async def acquire(self, audience: Audience | str, *, streams: bool = False) -> tuple[asyncpg.Pool, Any]:
+        """Return a connection, and the pool to give it back to.
+
+        Where a server has failed and another taken its place, it is of that one. Raises what `AWAY` names.
+        """
+        await self.servers.current()
+        server = self.servers.writable
+        pool = await server.pool(str(audience), streams=streams)
+        try:
+            return pool, await pool.acquire(timeout=WAIT_S)
+        except LOST:
+            if not await self.servers.replaced(server):
+                raise
+        pool = await self.pool(audience, streams=streams)
+        return pool, await pool.acquire(timeout=WAIT_S)
 
     @asynccontextmanager
-    async def _connection(self, audience: Audience | str) -> AsyncIterator[Any]:
-        pool = await self.pool(audience)
-        async with pool.acquire(timeout=WAIT_S) as connection:
+    async def connection(self, audience: Audience | str, *, streams: bool = False) -> AsyncIterator[Any]:
+        """Lend a connection of the audience's pool."""
+        pool, connection = await self.acquire(audience, streams=streams)
+        try:
             yield connection
+        finally:
+            await pool.release(connection)
 
     async def fetch(self, audience: Audience | str, sql: str, *arguments: Any) -> list[Any]:
         """Run one statement on the audience's pool and return its rows."""
-        async with self._connection(audience) as connection:
+        async with self.connection(audience) as connection:
             rows: list[Any] = await connection.fetch(sql, *arguments)
             return rows
 
     async def row(self, audience: Audience | str, sql: str, *arguments: Any) -> Any:
         """Run one statement on the audience's pool and return its first row, or None."""
-        async with self._connection(audience) as connection:
+        async with self.connection(audience) as connection:
             return await connection.fetchrow(sql, *arguments)
 
     async def transaction(self, audience: Audience) -> Transaction:
         """Return a transaction on the audience's pool; it begins at its first statement."""
-        return Transaction(await self.pool(audience))
+        return Transaction(self, audience)
 
     @asynccontextmanager
     async def stream(self, audience: Audience, longest_s: int = STREAM_IDLE_S) -> AsyncIterator[Any]:
@@ -216,26 +224,20 @@ class Database:
         It comes from a small pool of its own: readers who take their time never take an ordinary request's connection.
         A reader who takes nothing at all for a minute loses it, and so does a statement of more than `longest_s`.
         """
-        pool = await self.pool(audience, streams=True)
-        async with (
-            pool.acquire(timeout=WAIT_S) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            await connection.execute(
-                f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_S}s'; "
-                f"SET LOCAL statement_timeout = '{longest_s}s'"
-            )
+        async with self.connection(audience, streams=True) as connection, open_stream(connection, longest_s):
             yield connection
 
     async def close(self) -> None:
         """Close all pools, waiting a moment for what is still running."""
-        for pool in self._pools.values():
-            try:
-                await asyncio.wait_for(pool.close(), timeout=WAIT_S)
-            except TimeoutError:
-                pool.terminate()
-        self._pools.clear()
+        await self.servers.close()
 
 
-async def _nothing(_connection: Any) -> None:
-    """Reset nothing when a connection goes back to its pool."""
+@asynccontextmanager
+async def open_stream(connection: Any, longest_s: int) -> AsyncIterator[None]:
+    """Hold a transaction that sees one moment, for as long as the reader goes on reading."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(
+            f"SET LOCAL idle_in_transaction_session_timeout = '{STREAM_IDLE_S}s'; "
+            f"SET LOCAL statement_timeout = '{longest_s}s'"
+        )
+        yield

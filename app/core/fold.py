@@ -71,6 +71,7 @@ LACINKA = re.compile("[ŭłśźńćčšžĺ]")
 Rule = tuple[str, tuple[str, ...]]
 
 LATIN: tuple[Rule, ...] = (
+    ("^[jy]$", ("i", "u", "a")),
     ("dzh|dž|dż", ("z",)),
     ("dj", ("z", "di")),
     ("shch|szcz|stsch|schtsch|s4", ("s",)),

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import errors
 from app.core.database import RETRYABLE, problem_of
 from app.core.errors import FieldProblem, Problem
+from app.core.replicas import POSITION, write_position
 
 log = logging.getLogger("chronika")
 
@@ -66,10 +67,14 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def parse_json(body: bytes) -> Any:
-    """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader)."""
+def parse_json(body: bytes, fraction: Callable[[str], Any] = float) -> Any:
+    """Parse strictly: UTF-8, no duplicate members, no NaN, at most 32 deep (RFC 8259 leaves these to the reader).
+
+    `fraction` reads a number that has a point or an exponent.
+    """
+    hooks: dict[str, Any] = {"object_pairs_hook": _no_duplicates, "parse_constant": _no_constants}
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        value = json.loads(body.decode("utf-8"), parse_float=fraction, **hooks)
     except RecursionError:
         raise errors.BadJson(TOO_DEEP) from None
     except ValueError:
@@ -146,12 +151,14 @@ async def _in_transaction(handler: Handler, request: Request, time_limit: float)
         async with asyncio.timeout(time_limit):
             response = await handler(request)
         done = response.status_code < 400  # noqa: PLR2004
-        return response
     finally:
         if (transaction := getattr(request.state, "transaction", None)) is not None:
             request.state.transaction = None
             # A failing commit raises out of here, so the client is told what was stored: nothing.
             await asyncio.shield(transaction.end(commit=done))
+    if transaction is not None and transaction.position is not None:
+        response.headers[POSITION] = write_position(transaction.position, request.app.state.database.secret)
+    return response
 
 
 # --- conditional answers -----------------------------------------------------------------------------

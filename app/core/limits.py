@@ -39,10 +39,9 @@ class Limits:
         share = self._shares.get(key_id)
         if share is None or share.ends <= time.monotonic() or (share.tokens < 1 and share.elsewhere > 0):
             share = await self._lease(key_id, database)
-        fields = self._fields(share)
         if share.tokens < 1:
             detail = f"A key may make {self.per_minute:,} requests in a minute; the minute ends soon, see Retry-After."
-            raise TooManyRequests(detail, headers={**fields, "Retry-After": str(self._wait(share))})
+            raise TooManyRequests(detail, headers={**self._fields(share), "Retry-After": str(self._wait(share))})
         share.tokens -= 1
         return self._fields(share)
 

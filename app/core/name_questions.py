@@ -83,7 +83,7 @@ def asked(text: str) -> list[str]:
     full = [(word, forms) for word, forms in found if len(forms[0]) > 1]
     if not full:  # initials alone are asked for as they stand: half of all names have such letters
         return [folded, _every([_any(forms[:1]) for _, forms in found])] if found else [folded]
-    initials = [initial(forms[0]) for _, forms in found if len(forms[0]) == 1]
+    initials = [_any(sorted({initial(form) for form in forms})) for _, forms in found if len(forms[0]) == 1]
     words = [(_forms(forms), set(forms)) for _, forms in full]
     questions = [_question(words, initials)]
     last, forms = found[-1]

@@ -20,7 +20,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app.core import fold, refold
+from app.core import fold, hosts, refold
 from app.core.settings import role_password
 
 RESOURCES = ("places", "organisations", "sources", "statutes", "persons", "cases", "events", "statuses", "figures")
@@ -76,8 +76,7 @@ def scram(password: str) -> str:
     return f"SCRAM-SHA-256${rounds}:{b64(salt)}${b64(stored)}:{b64(server)}"
 
 
-async def connect_owner(url: str) -> Any:
-    """Return a connection of the owner named in the URL; raises `SchemaError` when there is none to be had."""
+async def _connect_owner(url: str) -> Any:
     dsn = make_url(url).set(drivername="postgresql")
     try:
         connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=10)
@@ -99,6 +98,34 @@ async def connect_owner(url: str) -> Any:
         msg = f"PostgreSQL 18 or newer is needed; the server at CHRONIKA_DATABASE_URL is {version // 10000}"
         raise SchemaError(msg)
     return connection
+
+
+async def _owned(url: str) -> tuple[str, Any]:
+    """Return the URL of the server that takes writes, of all that `url` names, and the owner's connection to it."""
+    failed = SchemaError("no server of CHRONIKA_DATABASE_URL takes writes: each that answers is a standby")
+    urls = hosts.split(url)
+    for one in urls:
+        try:
+            connection = await _connect_owner(one)
+        except SchemaError as error:
+            failed = error
+            continue
+        if len(urls) == 1 or not await connection.fetchval("SELECT pg_is_in_recovery()"):
+            return one, connection
+        await connection.close()
+    raise failed
+
+
+async def connect_owner(url: str) -> Any:
+    """Return a connection of the owner named in the URL; raises `SchemaError` when there is none to be had."""
+    return (await _owned(url))[1]
+
+
+async def writable_url(url: str) -> str:
+    """Return the URL of the one server that takes writes, for programs that are to be told of one; `SchemaError`."""
+    one, connection = await _owned(url)
+    await connection.close()
+    return one
 
 
 async def reach(url: str) -> None:
@@ -180,8 +207,9 @@ def check(url: str) -> None:
 
 
 def _alembic(run: Any, url: str, *arguments: str) -> None:
+    one = url if len(hosts.split(url)) == 1 else asyncio.run(writable_url(url))
     try:
-        run(_config(url), *arguments)
+        run(_config(one), *arguments)
     except CommandError as error:
         raise SchemaError(str(error)) from None
     except DBAPIError as error:
@@ -191,7 +219,14 @@ def _alembic(run: Any, url: str, *arguments: str) -> None:
 
 
 async def is_at_head(url: str, secret: bytes) -> bool:
-    """Tell whether the database is at head already; asked as the public's login, so that serving needs no owner."""
+    """Tell whether the database is at head already; asked as the public's login, so that serving needs no owner.
+
+    Of several servers any may say so: standbys have what the primary had.
+    """
+    return any([await _is_at_head(one, secret) for one in hosts.split(url)])
+
+
+async def _is_at_head(url: str, secret: bytes) -> bool:
     role = "chronika_public"
     dsn = make_url(url).set(drivername="postgresql", username=role, password=role_password(secret, role))
     try:

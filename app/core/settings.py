@@ -15,6 +15,8 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core import hosts
+
 PREFIX = "CHRONIKA_"
 SECRET_LENGTH = 32
 """Least number of characters of the secret: cursors signed with it are public, so it must stand guessing offline."""
@@ -34,8 +36,15 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         repr=False,  # it may carry the owner's password
-        description="PostgreSQL 18 server, database and owner: `postgresql://owner:password@server:5432/database`. "
+        description="PostgreSQL 18 server, database and owner: `postgresql://owner:password@server:5432/database`; of "
+        "several servers, `server1:5432,server2:5432`, the one that takes writes is used. "
         "Unset: an embedded PostgreSQL in the data directory.",
+    )
+    read_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Hot standbys to read from, in the same form, without an owner: "
+        "`postgresql://standby1:5432,standby2:5432/database`. Unset: everything is read from the primary.",
     )
     data_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("chronika"),
@@ -91,7 +100,7 @@ class Settings(BaseSettings):
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
 
-    @field_validator("database_url")
+    @field_validator("database_url", "read_database_url")
     @classmethod
     def _postgresql_url(cls, url: str | None) -> str | None:
         if url is None:
@@ -100,12 +109,10 @@ class Settings(BaseSettings):
         # Written for SQLAlchemy or in libpq's short form, it means the same; kept is the one form all clients read.
         url = re.sub(r"^postgres(ql)?(\+[a-z0-9]+)?://", "postgresql://", url)
         try:
-            parts = urlsplit(url)
-            port, server = parts.port, parts.hostname or parse_qs(parts.query).get("host")
+            complete = all(_is_complete(one) for one in hosts.split(url))
         except ValueError:
             raise ValueError(form) from None
-        complete = server and parts.path.strip("/") and port != 0  # without an owner: a process that only serves
-        if parts.scheme != "postgresql" or not complete:
+        if not complete:
             raise ValueError(form)
         return url
 
@@ -165,6 +172,13 @@ def get_settings() -> Settings:
         # Without the given value: it may be the secret or a URL with a password.
         found = error.errors(include_input=False, include_url=False)
         raise SettingsError("; ".join(_line(one["loc"], one["msg"]) for one in found)) from None
+
+
+def _is_complete(url: str) -> bool:
+    """Tell whether a URL names a server and a database; without an owner it is for a process that only serves."""
+    parts = urlsplit(url)
+    port, server = parts.port, parts.hostname or parse_qs(parts.query).get("host")
+    return parts.scheme == "postgresql" and bool(server and parts.path.strip("/")) and port != 0
 
 
 def _line(loc: tuple[int | str, ...], message: str) -> str:

@@ -123,6 +123,7 @@ def _client(url: str, program: str, *arguments: str) -> str:
 
 async def _dump(url: str, directory: Path) -> dict[str, Any]:
     """Dump one snapshot of the database and return its fingerprint."""
+    url = await schema.writable_url(url)
     connection = await schema.connect_owner(url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -192,6 +193,7 @@ _OF_THE_SCHEMA = re.compile(r" (SCHEMA - public|(COMMENT|ACL) - SCHEMA public) "
 
 
 async def _fill(url: str, secret: bytes, directory: Path) -> dict[str, Any]:
+    url = await schema.writable_url(url)
     connection = await schema.connect_owner(url)
     try:
         if await connection.fetch(TABLES):

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -195,9 +196,20 @@ def _read_csv(text: io.TextIOBase, delimiter: str | None) -> Iterator[Row]:
 # --- JSON ---------------------------------------------------------------------------------------------
 
 
+def _exact(number: str) -> float:
+    """Read a number with a point or an exponent, unless that would make another number of it."""
+    value = float(number)
+    try:
+        if Decimal(number) == Decimal(repr(value)):
+            return value
+    except InvalidOperation:  # an exponent beyond all bounds
+        pass
+    raise BadJson("The body holds a number that cannot be kept as it is; write it as text.")
+
+
 def _object(text: str, line: int) -> Row:
     try:
-        value = parse_json(text.encode())
+        value = parse_json(text.encode(), _exact)
     except (BadJson, UnicodeEncodeError) as error:
         reason = error.detail if isinstance(error, BadJson) else "it holds half of a surrogate pair"
         return Row(line, problem=(reason or "").replace("The body", "A row"))

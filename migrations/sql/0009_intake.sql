@@ -78,11 +78,11 @@ SET search_path = pg_catalog
 RETURN sha256(convert_to(kind || E'\n' || made_as, 'UTF8'));
 
 -- What a partner's own references stand for, of the asked (n, kind, id or origin_id): a row for each record that it has
--- sent; null where there is none now.
-CREATE FUNCTION own_records(key_id varchar, proof bytea, asked jsonb) RETURNS TABLE (n integer, id uuid)
+-- sent, with the id that it was told; null where there is none now.
+CREATE FUNCTION own_records(key_id varchar, proof bytea, asked jsonb) RETURNS TABLE (n integer, id uuid, told uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH me AS MATERIALIZED (SELECT partner_origin(key_id, proof) AS origin)
-    SELECT a.n, live_record(i.record_type, i.record_id)
+    SELECT a.n, live_record(i.record_type, i.record_id), i.told
       FROM me, jsonb_to_recordset(asked) AS a (n integer, kind varchar, id uuid, origin varchar, origin_id varchar)
       JOIN intake i ON i.record_type = a.kind
        AND (i.told = a.id OR i.identity = intake_identity(a.kind, a.origin_id))

@@ -78,8 +78,9 @@ NAMED = ("place_names", "organisation_names", "person_names")
 KEPT = ("version", "version_partner", "version_public", "created_at", "updated_at")
 
 # A statement's plan is kept for later ones, whatever their size: what looks rows up in tables does so by their indexes,
-# what compares a statement's rows before and after does so in one pass.
-DEFINER = "LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp"
+# what compares a statement's rows before and after does so in one pass. And it is kept from the first: PostgreSQL would
+# plan anew each time for arrays that are shorter than it expects, which takes longer than what is to be done.
+DEFINER = "LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan"
 BY_INDEX = f"{DEFINER} SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
 IN_ONE_PASS = f"{DEFINER} SET enable_nestloop = off"
 
@@ -312,8 +313,8 @@ def close_function() -> str:
     """
     closing = "".join(
         f"""
-    ids := ARRAY(SELECT c.record_id FROM changes c WHERE c.id = ANY (opened) AND c.record_type = '{kind}' AND c.op <> 'delete');
-    IF ids <> '{{}}' THEN
+    IF '{kind}' = ANY (kinds) THEN
+        ids := ARRAY(SELECT c.record_id FROM changes c WHERE c.id = ANY (opened) AND c.record_type = '{kind}' AND c.op <> 'delete');
         WITH written AS MATERIALIZED (
             SELECT c.id, c.op, d.id AS record, d.document, e.data AS before, e.level_after AS level_before,
                    greatest(t.version, e.version) + 1 AS version, greatest(t.version_partner, e.version_partner) AS version_partner,
@@ -348,23 +349,27 @@ def close_function() -> str:
 CREATE OR REPLACE FUNCTION close_change() RETURNS trigger {BY_INDEX} AS $$
 DECLARE
     opened bigint[];
+    kinds varchar[];
     ids uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM changes WHERE id = NEW.id AND NOT closed) THEN RETURN NULL; END IF;
     -- What is open and can be seen is of this transaction; it is closed in the order of its ids, so the rest come after.
-    opened := ARRAY(SELECT c.id FROM changes c WHERE c.seq IS NULL AND c.id >= NEW.id AND NOT c.closed);
-    WITH gone AS MATERIALIZED (
-        SELECT c.id, e.version, e.version_partner, e.version_public, e.level_after, e.origin, coalesce(e.op, 'delete') = 'delete' AS unseen
-          FROM changes c
-          LEFT JOIN LATERAL (SELECT b.* FROM changes b WHERE b.record_id = c.record_id AND b.closed ORDER BY b.version DESC LIMIT 1) e ON true
-         WHERE c.id = ANY (opened) AND c.op = 'delete'
-    ), unseen AS (  -- made and deleted in one transaction: nobody ever saw it
-        DELETE FROM changes c USING gone g WHERE c.id = g.id AND g.unseen
-    )
-    UPDATE changes c SET closed = true, version = g.version + 1, level_before = g.level_after, origin = g.origin,
-           version_partner = coalesce(g.version_partner, 0) + 1, version_public = coalesce(g.version_public, 0) + 1,
-           had_partner = CASE WHEN g.level_after <= 1 THEN true END, had_public = CASE WHEN g.level_after <= 0 THEN true END
-      FROM gone g WHERE c.id = g.id AND NOT g.unseen;{closing}
+    SELECT array_agg(c.id), array_agg(DISTINCT CASE c.op WHEN 'delete' THEN 'deleted' ELSE c.record_type END) INTO opened, kinds
+      FROM changes c WHERE c.seq IS NULL AND c.id >= NEW.id AND NOT c.closed;
+    IF 'deleted' = ANY (kinds) THEN
+        WITH gone AS MATERIALIZED (
+            SELECT c.id, e.version, e.version_partner, e.version_public, e.level_after, e.origin, coalesce(e.op, 'delete') = 'delete' AS unseen
+              FROM changes c
+              LEFT JOIN LATERAL (SELECT b.* FROM changes b WHERE b.record_id = c.record_id AND b.closed ORDER BY b.version DESC LIMIT 1) e ON true
+             WHERE c.id = ANY (opened) AND c.op = 'delete'
+        ), unseen AS (  -- made and deleted in one transaction: nobody ever saw it
+            DELETE FROM changes c USING gone g WHERE c.id = g.id AND g.unseen
+        )
+        UPDATE changes c SET closed = true, version = g.version + 1, level_before = g.level_after, origin = g.origin,
+               version_partner = coalesce(g.version_partner, 0) + 1, version_public = coalesce(g.version_public, 0) + 1,
+               had_partner = CASE WHEN g.level_after <= 1 THEN true END, had_public = CASE WHEN g.level_after <= 0 THEN true END
+          FROM gone g WHERE c.id = g.id AND NOT g.unseen;
+    END IF;{closing}
     RETURN NULL;
 END $$;
 """

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -157,3 +158,78 @@ async def test_a_change_of_an_earlier_version_is_merged_or_kept_for_editors(api:
         "confidence": (None, "probable"),
     }
     assert outcome(await send(api, [row(1, base_version=99)], mode="per_item")) == [("conflict", 412)]
+    # In the order of the rows, also where an earlier version stands before the record itself.
+    both = await send(api, [row(2, "case", 1, sentences=[sentence], summary="one", number="18"),
+                            row(2, "case", sentences=[sentence], summary="last")])  # fmt: skip
+    assert outcome(both) == [("conflict", 412), ("updated", 200)]
+
+
+async def test_a_refused_row_among_many_takes_no_other_with_it(api: Api) -> None:
+    """What only the database can refuse is found by halving: each row has its own outcome, wherever it stands."""
+    rows = [row(n, "place", code=f"XX-{n}") for n in range(40)]
+    for n in (3, 17, 38):
+        rows[n] = row(n, "place", code="XX-1")
+    # Rows that name a refused one are refused for that; those that name a sound one are not.
+    rows += [row(50, "place", parent={"key": "XX-3"}), row(51, "place", parent={"key": "XX-4"})]
+    each = await send(api, rows, mode="per_item")
+    refused = {r["index"]: (r["result"], r["status"]) for r in each["results"] if r["errors"]}
+    assert refused == dict.fromkeys((3, 17, 38), ("conflict", 409)) | {40: ("invalid", 422)}
+    assert each["results"][40]["errors"][0]["pointer"] == "/data/parent"
+    assert each["committed"] == 38
+    found = (await api.editor.get("/v1/places", params={"count": "exact", "limit": 1})).json()
+    assert found["count"] == 38
+    again = await send(api, rows, mode="per_item")
+    assert (again["committed"], {r["result"] for r in again["results"] if not r["errors"]}) == (0, {"unchanged"})
+
+
+async def test_a_row_names_what_stands_before_it_and_not_after(api: Api) -> None:
+    child = row(2, "place", parent={"origin": "org-a", "origin_id": "place-1"})
+    late = await send(api, [child, row(1, "place")], mode="per_item")
+    assert outcome(late) == [("invalid", 422), ("created", 201)]
+    early = await send(
+        api, [row(3, "place"), row(4, "place", parent={"origin": "org-a", "origin_id": "place-3"}), child]
+    )
+    assert outcome(early) == [("created", 201)] * 3
+    twice = await send(api, [row(5, summary="first"), row(5, summary="second")])
+    assert [(r["result"], r["version"]) for r in twice["results"]] == [("created", 1), ("updated", 2)]
+    person = (await api.editor.get(f"/v1/persons/{twice['results'][0]['id']}")).json()
+    assert person["summary"] == "second"
+
+
+async def test_parts_keep_their_ids_and_their_order_is_content(api: Api) -> None:
+    names = [{"text": "Vera Example"}, {"text": "Vera Exemplar", "kind": "alias"}]
+    charges = [{"status": "charged"}, {"status": "convicted"}]
+    sentences = [
+        {
+            "outcome": "convicted",
+            "components": [{"kind": "imprisonment", "years": 2}, {"kind": "fine", "amount": "4.50", "unit": "BYN"}],
+        }
+    ]
+    rows = [row(1, names=names), row(2, "case", charges=charges, sentences=sentences)]
+    made = (await send(api, rows))["results"]
+    assert {r["result"] for r in (await send(api, rows))["results"]} == {"unchanged"}
+    before = (await api.editor.get(f"/v1/persons/{made[0]['id']}")).json()["names"]
+    case = (await api.editor.get(f"/v1/cases/{made[1]['id']}")).json()
+    sentences[0]["components"][0]["years"] = 3  # type: ignore[index]
+    rows = [row(1, names=names[::-1]), row(2, "case", charges=charges, sentences=sentences)]
+    assert outcome(await send(api, rows)) == [("updated", 200)] * 2
+    after = (await api.editor.get(f"/v1/persons/{made[0]['id']}")).json()["names"]
+    assert [n["id"] for n in after] == [n["id"] for n in before[::-1]]
+    changed = (await api.editor.get(f"/v1/cases/{made[1]['id']}")).json()
+    assert [c["id"] for c in changed["charges"]] == [c["id"] for c in case["charges"]]
+    assert [c["years"] for c in changed["sentences"][0]["components"]] == [3, None]
+
+
+async def test_a_bulk_is_logged_as_single_writes_are(api: Api, owner: asyncpg.Connection) -> None:
+    """The document at the last change of each record is what the record now is, and no change stays open."""
+    rows = [row(n) for n in range(5)]
+    rows += [row(9, "case", judges=[{"origin": "org-a", "origin_id": "person-1"}], charges=[{"status": "charged"}])]
+    await send(api, rows)
+    await send(api, [row(1, summary="new"), row(2), row(9, "case", charges=[{"status": "convicted"}])])
+    found = await owner.fetch(
+        "SELECT c.version, c.closed, c.data = document(c.record_type, c.record_id) AS equal, c.had_public, c.origin "
+        "FROM changes c WHERE c.id = (SELECT max(id) FROM changes l WHERE l.record_id = c.record_id)"
+    )
+    assert sorted(r["version"] for r in found) == [1, 1, 1, 1, 2, 2]
+    assert {(r["closed"], r["equal"], r["origin"]) for r in found} == {(True, True, "org-a")}
+    assert await owner.fetchval("SELECT count(*) FROM changes") == 8

@@ -281,6 +281,25 @@ async def test_every_page_twice_and_yesterdays_cursor_give_the_same_mirror(serve
         server.process.wait(30)
 
 
+async def test_who_waits_for_a_change_does_not_keep_the_server_from_stopping(server_url: str) -> None:
+    server = await serve(server_url, "stopped")
+    try:
+        async with Run(server).client("editor") as client:
+            mirror = Mirror(client, 2)
+            await mirror.start()
+            waiting = asyncio.create_task(mirror.page(wait=30))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+            begun = time.monotonic()
+            server.process.terminate()
+            page = await waiting
+            await asyncio.to_thread(server.process.wait, 30)
+            assert (page["items"], page["has_more"]) == ([], False)
+            assert time.monotonic() - begun < 10
+    finally:
+        await end([], server)
+
+
 def program(name: str, *arguments: str, given: bytes = b"") -> bytes:
     """Run one of PostgreSQL's programs and return what it writes."""
     command = [str(bin_path(name)), *arguments]

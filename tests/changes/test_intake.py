@@ -262,6 +262,14 @@ async def test_nothing_that_names_an_erased_person_waits(api: Api, owner: asyncp
     assert erased.status_code == 200
     assert await waiting(api) == []
     assert outcome(await send(api.partner, row(1, names=[{"text": "Erasmina Again"}]))) == [("updated", 200, 3)]
+    # What names the person later waits without a record, and without the partner's name for the person.
+    later = row("later", "event", participants=[{"person": own(1), "role": "victim"}])
+    assert outcome(await send(api.partner, later)) == [("created", 201, 1)]
+    (held,) = await waiting(api)
+    assert (held["kind"], held["version"], held["fields"][0]["ours"]) == ("edit", None, None)
+    assert "person-1" not in json.dumps(held)
+    assert (await decide(api, held, "accept")).status_code == 422
+    assert (await decide(api, held, "reject")).status_code == 200
     tables = await owner.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
     )

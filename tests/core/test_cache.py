@@ -40,7 +40,7 @@ def _answers(api: Api) -> Answers:
     layer: Any = api.app.middleware_stack
     while not hasattr(layer, "answers"):
         layer = layer.app
-    kept: Answers = layer.answers
+    kept: Answers = next(iter(layer.answers.values()), Answers(0))  # of the one server that is read from
     return kept
 
 
@@ -334,6 +334,7 @@ def test_only_readings_of_records_are_kept() -> None:
         "/readyz",
         "/v1/changes",
         "/v1/changes/unconfirmed",
+        "/v1/proposals",
         "/v1/digest",
         "/v1/snapshot",
         "/v1/status",
@@ -382,6 +383,7 @@ async def test_without_its_database_nothing_kept_is_given(site: Site) -> None:
     async with _serving(site) as alone:
         assert (await alone.public.get("/v1/places")).status_code == 200
         await alone.app.state.database.close()
-        alone.app.state.database._url = alone.app.state.database._url.set(query={"host": "/nowhere"})
+        server = alone.app.state.database.servers.writable
+        server._url = server._url.set(query={"host": "/nowhere"})
         for _ in range(2):
             assert (await alone.public.get("/v1/places")).status_code == 503

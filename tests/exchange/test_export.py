@@ -12,12 +12,13 @@ import pytest
 from starlette.requests import Request
 
 from app.core.access import Caller
-from app.core.database import STREAMS
 from app.core.records import Audience
+from app.core.servers import STREAMS
 from app.core.streams import LONGEST_S
 from app.exchange.export import export_records
 from app.exchange.queries import EXPORTABLE
 from tests.conftest import Api
+from tests.exchange.data import data
 from tests.factories import make
 
 pytestmark = pytest.mark.anyio
@@ -129,6 +130,20 @@ async def test_texts_survive_as_they_are_in_ndjson_and_guarded_in_csv(api: Api) 
         assert json.loads(row["names"])[0]["text"] == text.replace("\t", " ")
     formulas = [cell for row in rows for cell in row.values() if cell[:1] in tuple("=+-@\t\r")]
     assert formulas == []
+
+
+async def test_payloads_for_spreadsheets_are_harmless_in_csv_and_whole_in_ndjson(api: Api) -> None:
+    payloads = data("csv-injection/csv-payload.txt").read_text(encoding="utf-8").split("\n")
+    payloads = [p for p in (line.strip() for line in payloads) if p]
+    for n, text in enumerate(payloads):
+        await make(api.editor, "persons", names=[{"text": text}], summary=text, origin_id=str(n))
+    records, _ = opened((await api.public.get("/v1/persons/export")).text)
+    assert {int(r["origin_id"]): r["summary"] for r in records} == dict(enumerate(payloads))
+    answer = await api.public.get("/v1/persons/export", params={"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert len(rows) == len(payloads) > 4
+    assert [cell for row in rows for cell in row.values() if cell[:1] in tuple("=+-@\t\r")] == []
+    assert {row["summary"].removeprefix("'") for row in rows} == set(payloads)
 
 
 @pytest.mark.parametrize("resource", RESOURCES)

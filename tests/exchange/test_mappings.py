@@ -97,6 +97,14 @@ async def test_no_column_is_dropped_without_a_word(api: Api, tmp_path: Path) -> 
         await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
 
 
+async def test_a_header_that_is_not_the_files_own_is_refused(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(MINIMAL)
+    real = data("csv-test-data/csv/bad-header-wrong-header.csv").read_text(encoding="utf-8")  # a header alone
+    (tmp_path / "own.csv").write_text(real.rstrip("\n") + "\n1,2,3\n")
+    with pytest.raises(ExchangeError, match="says nothing of"):
+        await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+
+
 async def test_a_rejected_row_is_named_and_the_others_come_in(
     api: Api, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:

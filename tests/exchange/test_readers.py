@@ -3,6 +3,7 @@
 import gzip
 import json
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,31 @@ def test_json_parsing() -> None:
             assert not bad, path.name
     assert accepted > 10
     assert refused > 150
+
+
+def test_json_values_in_a_row_are_right_or_named(tmp_path: Path) -> None:
+    root = data("json-parsing-nst")
+    files = sorted([*(root / "test_parsing").glob("*.json"), *(root / "test_transform").glob("*.json")])
+    named, right = [], 0
+    for path in files:
+        (tmp_path / "a.json").write_bytes(b'[{"v": ' + path.read_bytes() + b"}]")
+        try:
+            (row,) = rows_of(tmp_path / "a.json", encoding="utf-8")
+        except (ReadError, ValueError):  # not UTF-8, or no longer one row
+            named.append(path.stem)
+            continue
+        if row.problem:
+            named.append(path.stem)
+            continue
+        right += 1
+        exact = json.loads(path.read_bytes(), parse_float=Decimal)
+        assert json.loads(json.dumps(row.cells["v"]), parse_float=Decimal) == exact, path.name
+        assert not path.stem.startswith("n_"), path.name
+    assert right > 90
+    refused = {n for n in named if n.startswith("y_")}
+    assert {n for n in refused if "duplicated" not in n} == set(), refused
+    altered = {"number_1.000000000000000005", "number_1e-999", "object_same_key_different_values"}
+    assert altered <= set(named)
 
 
 def test_text_in_utf_16_is_read_by_its_mark(tmp_path: Path) -> None:

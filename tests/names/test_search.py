@@ -57,6 +57,14 @@ async def test_any_spelling_finds_the_person(api: Api, q: str) -> None:
         ("Яўхім Чарот", "Ефим Чарот"),
         ("Кацярына Жук", "Ekaterina Zhuk"),
         ("Zmicier Łukašuk", "Дмитрий Лукашук"),
+        ("Хведар Жук", "Fyodor Zhuk"),
+        ("Юлія Жук", "Y. Zhuk"),  # initials, typed and stored
+        ("J. Žuk", "Яна Жук"),
+        ("Г. Жук", "Рыгор Жук"),
+        ("Яна Пінчук", "Yana Pinczuuk"),  # slips: one, vowels and a consonant, in both words, with a patronymic
+        ("Ларыса Шчыракова", "Lorissa Schirokuba"),
+        ("Віталь Рымашэўскі", "Виалий Рымошевский"),
+        ("Віталь Рымашэўскі", "Виталий Иванович Рымошесвкий"),
     ],
 )
 async def test_a_given_name_is_found_by_its_form_in_the_other_language(api: Api, one: str, other: str) -> None:
@@ -197,5 +205,4 @@ async def test_a_list_by_name_is_one_statement(api: Api, monkeypatch: pytest.Mon
     monkeypatch.setattr(database, "fetch", counting_fetch)
     monkeypatch.setattr(database, "row", counting_row)
     assert await found(api.public, "ясень") == ["Вера Ясень"]
-    reads = [arguments for arguments in ran if arguments[0] != "auth"]  # what is asked of the keys reads no record
-    assert len(reads) == 1
+    assert len([audience for audience, *_ in ran if audience != "auth"]) == 1
