@@ -31,8 +31,8 @@ Row = dict[str, Any]
 async def answer(question: Question, caller: Caller) -> dict[str, Any]:
     """Return the answer to a question; raises `Invalid` for one with too many cells."""
     plan, values = question.plan, question.values()
-    if plan.time and {"first", "last"} <= values.keys():
-        _refuse_above(periods.number(plan.time, values["first"], values["last"]))
+    if plan.time and question.start and question.last:
+        _refuse_above(periods.number(plan.time, question.start, question.last))
     cells, total = await _run(question, values, caller)
     if cells is None:
         _refuse_above(MAX_CELLS + 1)

@@ -72,8 +72,8 @@ class Plan:
 
 
 def day(name: str) -> SQL:
-    """Return the bind parameter of a day."""
-    return bindparam(name, type_=Date())
+    """Return the parameter of a day, bound as text: of the first and last of the calendar asyncpg makes infinities."""
+    return cast(bindparam(name, type_=Text()), Date)
 
 
 def bucket(grain: str, of: SQL) -> SQL:

@@ -109,6 +109,11 @@ class Question:
             ends=self.end is not None and measure.kind == "flow",
         )
 
+    @property
+    def last(self) -> date | None:
+        """The last day of the period; None where it has no end."""
+        return self.end - timedelta(days=1) if self.end is not None and self.end > date.min else None
+
     def _dimensions(self) -> tuple[str, ...]:
         by: tuple[str, ...] = tuple(self.asked.by)
         known = [*TIMES, *self.measure.dimensions]
@@ -147,13 +152,10 @@ class Question:
         return frozenset(used)
 
     def values(self) -> dict[str, Any]:
-        """Return the values of all parameters of the statement but the bounds of a grid of periods."""
+        """Return the values of all parameters of the statement; days as text."""
         values: dict[str, Any] = self.asked.values()
-        values |= {"start": self.start, "end": self.end, "at": self.at}
-        if self.end is not None:
-            values["last"] = self.end - timedelta(days=1)
-        if self.start is not None:
-            values["first"] = self.start
+        days = {"start": self.start, "first": self.start, "end": self.end, "last": self.last, "at": self.at}
+        values |= {n: str(d) for n, d in days.items() if d is not None}
         return values | {n: getattr(self.asked, n, None) for n in self.measure.also}
 
 

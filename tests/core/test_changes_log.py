@@ -188,7 +188,7 @@ async def test_the_protected_part_is_nowhere_else(api: Api, owner: asyncpg.Conne
     assert found == ["persons_private"]
     await api.editor.delete(url, headers={"If-Match": "*"})
     assert await owner.fetchval("SELECT count(*) FROM persons_private") == 0, "it goes with the person"
-    assert (await api.guardian.get(f"{url}/protected")).status_code == 404
+    assert (await api.guardian.get(f"{url}/protected")).status_code == 410
 
 
 async def test_what_cancels_out_in_one_transaction_is_no_change(api: Api, owner: asyncpg.Connection) -> None:

@@ -233,6 +233,12 @@ async def test_more_cells_than_the_cap_are_refused_and_fewer_answered(api: Api, 
         answer = await api.public.get("/v1/statistics/events", params={"by": ["day", "type"], **bounds})
         assert answer.status_code == 422, bounds
         assert answer.json()["errors"][0]["code"] == "too_many_cells"
+    for by in ("day", "week", "month"):
+        assert (await api.public.get(f"/v1/statistics/events?by={by}&from=0001-01-01")).status_code == 422
+    assert len((await ask(api, "events", by="year", from_="0001-01-01", to="9999-12-31"))["rows"]) == 1
+    assert (await api.public.get("/v1/statistics/persons_in_status?at=0001-01-01")).status_code == 200
+    assert (await api.public.get("/v1/statistics/persons_in_status?at=9999-12-31")).status_code == 200
+    assert (await api.public.get("/v1/statistics/events?to=0001-01-01&by=year")).status_code == 200
     found = await ask(api, "events", by=["day", "type"], from_="2024-01-01", to="2024-04-09")
     assert (len(found["rows"]), found["total"]["value"]) == (100, 100)  # 100 kinds on 99 days are 9,900
     assert len((await ask(api, "events", by=["week", "type"]))["rows"]) == 101
