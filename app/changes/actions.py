@@ -71,7 +71,7 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
     # A page is never older than the cursor that asks for it, nor a record than its entry: only the primary is so new.
     fetch = partial(caller.database.primary.fetch, caller.audience)
     while True:
-        await sequencer.try_number()
+        behind = await sequencer.behind(CEILINGS[caller.audience])
         page = await read_page(
             fetch,
             caller.audience,
@@ -86,17 +86,17 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
         if page.items:
             horizon = await sequencer.horizon(caller.audience)
         place = place_at(caller, query, place.feed, page.end, horizon)
-        if page.items or page.lag is not None or loop.time() >= until:
-            return _answer(page, place, caller)
+        if page.items or page.lag is not None or behind or loop.time() >= until:
+            return _answer(page, place, caller, behind=behind)
         # Nothing for this selection: the place has moved on all the same, and the wait goes on from there.
         if not await sequencer.moved(caller.audience, place.seq, until) or await caller.request.is_disconnected():
             return _answer(page, place, caller)
 
 
-def _answer(page: Page, place: Place, caller: Caller) -> Response:
+def _answer(page: Page, place: Place, caller: Caller, *, behind: bool = False) -> Response:
     rest = {
         "cursor": cursors.write(place, caller.database.secret),
-        "has_more": page.lag is not None,
+        "has_more": page.lag is not None or behind,
         "as_of": page.as_of.isoformat().replace("+00:00", "Z"),
         "lag_s": round(max(page.lag or 0.0, 0.0), 3),
     }

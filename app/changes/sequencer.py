@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.changes.queries import NUMBER
+from app.changes.queries import LAG, NUMBER
 from app.core.database import AWAY, RETRYABLE, Database
 from app.core.records import Audience
 
@@ -62,6 +62,17 @@ class Sequencer:
             return await self.number()
         except (*AWAY, *RETRYABLE, asyncpg.LockNotAvailableError):
             return False
+
+    async def behind(self, ceiling: int) -> bool:
+        """Number what is committed; true if changes that this level sees are still without a number.
+
+        They are where the database was too busy to number them, or where there were more than are numbered at once.
+        """
+        try:
+            more = await self.number()
+        except (*AWAY, *RETRYABLE, asyncpg.LockNotAvailableError):
+            more = True
+        return more and (await self._database.row(LOGIN, LAG, ceiling))[0] > 0
 
     async def run(self) -> None:
         """Number for as long as the process lives."""

@@ -320,3 +320,14 @@ async def test_the_readers_logins_see_nothing_of_other_feeds(api: Api) -> None:
             await database.row(role, "SELECT number_changes()")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await database.row("feed", "SELECT uid FROM changes")
+
+
+async def test_a_page_is_not_the_end_while_changes_wait_for_their_numbers(api: Api, owner: asyncpg.Connection) -> None:
+    m = await mirrors(api)
+    await make(api.editor, "persons", level="restricted")
+    async with owner.transaction():
+        await owner.execute("SELECT pg_advisory_xact_lock(7308895160742)")  # as whoever numbers, and takes long
+        pages = await asyncio.gather(*(mirror.page() for mirror in m.values()))
+    said = {role: (page["items"], page["has_more"]) for role, page in zip(m, pages, strict=True)}
+    assert said == {"public": ([], False), "partner": ([], False), "editor": ([], True)}, "each its own feed's"
+    assert len(await m["editor"].drain()) == 1
