@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import op
 
-revision = "0009"
+revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
@@ -44,7 +44,7 @@ def run(sql: str) -> None:
 
 def upgrade() -> None:
     """Make it."""
-    run((SQL / "0009_intake.sql").read_text() + ACCESS)
+    run((SQL / "0006_intake.sql").read_text() + ACCESS)
 
 
 def downgrade() -> None:

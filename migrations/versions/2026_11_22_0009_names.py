@@ -9,8 +9,8 @@ from typing import Any
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -73,11 +73,11 @@ CREATE INDEX {name}_words ON {name} USING gin (words) WITH (fastupdate = off);
 def upgrade() -> None:
     """Make the functions and all keys anew."""
     run("DROP FUNCTION similar_names(varchar, uuid), search_names(varchar, varchar[]);")
-    run((SQL / "0008_names.sql").read_text())
+    run((SQL / "0009_names.sql").read_text())
     for kind, table in NAMED.items():
         run(f"DROP INDEX {kind}_keys_letters;" + keyed(kind, table, TOKENS))
     run("DROP FUNCTION key_words(varchar);")
-    run((SQL / "0008_merges.sql").read_text())
+    run((SQL / "0009_merges.sql").read_text())
 
 
 def downgrade() -> None:
