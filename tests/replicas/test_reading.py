@@ -148,7 +148,10 @@ async def test_a_writer_that_sends_its_position_back_always_finds_what_it_wrote(
     await asyncio.gather(*(one(n) for n in range(12)))
 
 
-@pytest.mark.parametrize("given", ["", "x", "AAAA", "é", "0/3000148", replicas.write_position(1, b"another secret")])
+FOREIGN = pytest.param(replicas.write_position(1, b"another secret"), id="sealed by another")
+
+
+@pytest.mark.parametrize("given", ["", "x", "AAAA", "é", "0/3000148", FOREIGN])
 async def test_a_position_that_cannot_be_read_is_answered_by_the_primary(pair: Pair, given: str) -> None:
     async with pair.held_back():
         path, _ = await pair.write("mine")
