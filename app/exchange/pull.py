@@ -338,7 +338,9 @@ class Pull:
             return
         resource, local = RESOURCES[item["type"]], known["local_id"]
         owned = await transaction.row(f"SELECT origin FROM {resource.name} WHERE id = $1", local)  # noqa: S608
-        if owned is not None and owned["origin"] != self._origin:
+        # What was made here is ours, whatever its origin: the peer may only be giving back that we withdrew it.
+        brought = (await transaction.row(BROUGHT, local)) is not None
+        if owned is not None and owned["origin"] != self._origin and brought:
             try:
                 async with transaction.savepoint():
                     await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608
@@ -372,6 +374,13 @@ class Pull:
             if left != right:
                 found[name] = sum(left.get(b) != right.get(b) for b in left.keys() | right.keys())
         return found
+
+
+BROUGHT = """
+SELECT FROM (SELECT actor FROM changes WHERE record_id = $1 AND closed ORDER BY id LIMIT 1) AS first
+ WHERE first.actor LIKE 'pull %'
+"""
+"""Whether a record came here first by a pull."""
 
 
 class _Missing(Exception):  # noqa: N818

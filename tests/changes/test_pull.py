@@ -106,6 +106,20 @@ async def test_everything_that_the_key_may_see_is_brought_and_then_nothing(two: 
     assert await b.position() == position, "nothing was written"
 
 
+async def test_what_was_made_here_is_not_removed_because_it_was_withdrawn_there(two: tuple[Registry, Registry]) -> None:
+    """A record that this registry made for a third origin goes there, is withdrawn, and its removal comes back."""
+    a, b = two
+    person = await a.make("persons", origin="third")
+    await b.pull(a).run()
+    await a.pull(b).run()
+    await a.patch("persons", person, level="restricted", publication_ground=None)
+    await b.pull(a).run()
+    assert await b.holds("persons") == []
+    await a.pull(b).run()
+    (kept,) = await a.holds("persons")
+    assert (kept["id"], kept["level"]) == (person["id"], "restricted")
+
+
 async def test_changes_removals_and_returns_follow(two: tuple[Registry, Registry]) -> None:
     a, b = two
     made = await fill(a)
