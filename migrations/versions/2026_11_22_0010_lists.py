@@ -10,7 +10,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Make it."""
-    op.execute("CREATE INDEX events_listed ON events ((coalesce(date_earliest, '-infinity'::date)) DESC, id DESC)")
+    op.execute(
+        "CREATE INDEX events_listed ON events "
+        "((CASE WHEN date_earliest IS NULL THEN '-infinity'::date ELSE date_earliest END) DESC, id DESC)"
+    )
 
 
 def downgrade() -> None:

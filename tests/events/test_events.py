@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from app.core import pages
+from app.core.records import Audience
+from app.events.queries import EVENTS, EventQuery
 from tests.conftest import Api
 from tests.factories import make
 
@@ -64,3 +67,22 @@ async def test_an_undated_event_is_listed_and_never_within_a_period(api: Api) ->
     for match in ("overlap", "earliest", "within"):
         answer = await api.public.get(f"/v1/events?from=1900-01-01&to=2100-01-01&date_match={match}")
         assert answer.json()["items"] == []
+
+
+async def test_a_page_begins_within_the_index_under_every_policy(api: Api) -> None:
+    """A condition that row-level security takes for leaky would be tried on every event up to where the page begins."""
+    await make(api.editor, "events", date="2024-01-31")
+    query = EventQuery(limit=50)
+    for audience in (Audience.PUBLIC, Audience.PARTNER, Audience.EDITOR):
+        order = pages.order_of(EVENTS, None, audience, query.used())
+        statement = pages.list_statement(
+            EVENTS, EventQuery, audience, query.used(), order, resumed=True, include=frozenset(), only=None
+        )
+        values = {**query.values(), "limit": 51, "after_0": "2024-01-01", "after_1": INCIDENT}
+        pool = await api.app.state.database.pool(audience)
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+            plan = await connection.fetch(f"EXPLAIN {statement.sql}", *statement.arguments(values))
+        lines = [row[0].strip() for row in plan]
+        scan = next(n for n, line in enumerate(lines) if "using events_listed" in line)
+        assert lines[scan + 1].startswith("Index Cond:"), lines[scan : scan + 3]
