@@ -91,20 +91,24 @@ def table(lines: list[Line]) -> str:
     return "\n".join([*rows, "", *(f"- {n}" for n in dict.fromkeys(notes))]).rstrip() + "\n"
 
 
+CUT = 4
+"""How many times the goal a bar shows at most."""
+
+
 def chart(lines: list[Line], to: Path) -> None:
     """Draw each line that has a goal: 1 is the goal, more is better."""
     drawn = []
     for line in lines:
         if line.goal and line.ours:
             found = median(line.judged)
-            drawn.append((line.name, line.goal / found if line.at_most else found / line.goal))
+            drawn.append((line.name, line.goal / max(found, line.goal / CUT) if line.at_most else found / line.goal))
     drawing = pygal.HorizontalBar(
         style=STYLE,
         show_legend=False,
-        title="Measured against the goal: 1 reaches it, more is better (cut at 4)",
+        title=f"Measured against the goal: 1 reaches it, more is better (cut at {CUT})",
         height=26 * len(drawn) + 90,
         width=900,
-        range=(0, 4),
+        range=(0, CUT),
         print_values=True,
         value_formatter=lambda v: f"{v:.2f}",
         truncate_label=60,
@@ -112,5 +116,5 @@ def chart(lines: list[Line], to: Path) -> None:
         js=[],
     )
     drawing.x_labels = [name for name, _ in reversed(drawn)]
-    drawing.add("", [{"value": min(v, 4), "formatter": lambda _x, v=v: f"{v:.2f}"} for _, v in reversed(drawn)])
+    drawing.add("", [{"value": min(v, CUT), "formatter": lambda _x, v=v: f"{v:.2f}"} for _, v in reversed(drawn)])
     to.write_text(drawing.render(is_unicode=True), encoding="utf-8")

@@ -89,7 +89,8 @@ def test_a_line_is_judged_by_the_median_of_its_ratios(tmp_path: Path) -> None:
     fast = Line("fast", "answers/s", [30, 10, 20], [100, 100, 100], "pgbench", 0.2, later=0.4)
     slow = Line("slow", "ms", [30, 10, 26], [20, 20, 20], "psql", 1.2, at_most=True)
     assert (fast.met, slow.met) == (True, False)
-    Kept(tmp_path, "small").put("list", [fast, slow, Line("none", "%", [], note="there were no data")])
+    nothing = Line("nothing at all", "MB", [0], goal=20, at_most=True)
+    Kept(tmp_path, "small").put("list", [fast, slow, nothing, Line("none", "%", [], note="there were no data")])
     write(tmp_path, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "**0.20** (0.10 to 0.30) | ≥ 0.2 → ≥ 0.4 | reached |" in text
