@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import StrictBool
@@ -74,40 +74,24 @@ class ChargeRead(ChargePart):
     case: Annotated[Reference, To("cases"), Field(description="The case it belongs to.")]
 
 
+def _length(description: str, most: int, digits: int) -> Any:
+    """Declare a length with its greatest value and how many digits its column holds, three of them decimals."""
+    return Field(
+        ge=0,
+        le=most,
+        schema_extra={"json_schema_extra": {"maximum": most}},
+        description=description,
+        sa_type=Numeric(digits, 3),
+    )
+
+
 class ComponentFields(SQLModel):
     """One component of a sentence. Length as printed; all three empty means that it is not known."""
 
     kind: Annotated[Code, Field(description="imprisonment, fine, administrative_arrest, … (vocabulary sentence_kind).")]
-    years: Annotated[
-        Length | None,
-        Field(
-            ge=0,
-            le=1000,
-            schema_extra={"json_schema_extra": {"maximum": 1000}},
-            description="Years as printed.",
-            sa_type=Numeric(7, 3),
-        ),
-    ] = None
-    months: Annotated[
-        Length | None,
-        Field(
-            ge=0,
-            le=12000,
-            schema_extra={"json_schema_extra": {"maximum": 12000}},
-            description="Months as printed.",
-            sa_type=Numeric(8, 3),
-        ),
-    ] = None
-    days: Annotated[
-        Length | None,
-        Field(
-            ge=0,
-            le=1000000,
-            schema_extra={"json_schema_extra": {"maximum": 1000000}},
-            description="Days as printed.",
-            sa_type=Numeric(10, 3),
-        ),
-    ] = None
+    years: Annotated[Length | None, _length("Years as printed.", 1_000, 7)] = None
+    months: Annotated[Length | None, _length("Months as printed.", 12_000, 8)] = None
+    days: Annotated[Length | None, _length("Days as printed.", 1_000_000, 10)] = None
     amount: Annotated[Amount | None, Field(description="Amount of a fine, as printed.", sa_type=Numeric(18, 4))] = None
     unit: Annotated[Unit | None, Field(description="base_value or an ISO 4217 currency.")] = None
     converted_amount: Annotated[

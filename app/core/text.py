@@ -215,14 +215,21 @@ _NUMBER_NUMBER = {"type": "number", "minimum": -_NUMBER_LIMIT, "maximum": _NUMBE
 _PLACES = 6
 
 
+def _exact(value: object, places: int) -> Decimal | None:
+    """Return a number of JSON as a decimal; None if it has more places than that, is too large, or is no number."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_LIMIT:
+        rounded = round(value, places)
+        if math.isclose(value, rounded, rel_tol=1e-14):
+            return Decimal(repr(rounded))
+    return None
+
+
 def _published(value: object) -> object:
     """Return a number as an exact decimal; more places than are kept are refused, not lost."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return Decimal(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_LIMIT:
-        rounded = round(value, _PLACES)
-        if math.isclose(value, rounded, rel_tol=1e-14):
-            return Decimal(repr(rounded))
+    if (number := _exact(value, _PLACES)) is not None:
+        return number
     raise PydanticCustomError("number", "must be a number such as 1429 or 0.5, with at most 6 decimal places")
 
 
@@ -237,10 +244,8 @@ Number = Annotated[
 
 def _length(value: object) -> object:
     """Return a length of time as an exact decimal; more places than are kept are refused, not lost."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_LIMIT:
-        rounded = round(value, 3)
-        if math.isclose(value, rounded, rel_tol=1e-14):
-            return Decimal(repr(rounded))
+    if (number := _exact(value, 3)) is not None:
+        return number
     raise PydanticCustomError("number", "must be a number such as 4 or 2.5, with at most 3 decimal places")
 
 
