@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from app.core import crud
 from app.core.records import PartIn, RecordIn, Resource
 from app.core.refs import Ref, To
+from app.core.rows import Found, Rows, same, to_json
 
 Refs = dict[tuple[str, Ref], UUID]
 """What references stand for: table and reference → id."""
@@ -24,7 +24,7 @@ def hashes(given: RecordIn) -> dict[str, str]:
     return {name: hashlib.blake2b(text.encode(), digest_size=12).hexdigest() for name, text in texts.items()}
 
 
-def with_ids(given: RecordIn, refs: crud.Found) -> dict[str, Any]:
+def with_ids(given: RecordIn, refs: Found) -> dict[str, Any]:
     """Return a record as JSON in which each reference that was found is an id."""
     copy = given.model_copy(deep=True)
     _name_by_id(copy, refs)
@@ -96,18 +96,18 @@ def fields_of(resource: Resource, changed: list[str]) -> set[str]:
     return {known[name] for name in changed if name in known}
 
 
-def differing(resource: Resource, document: dict[str, Any], rows: dict[str, crud.Rows]) -> set[str]:
+def differing(resource: Resource, document: dict[str, Any], rows: dict[str, Rows]) -> set[str]:
     """Return the fields in which given rows differ from a document of the change log; ids of parts do not matter."""
     known = _field_of(resource)
-    own = json.loads(crud.to_json(rows[resource.table.name]))[0]
-    found = {known[c] for c, value in own.items() if c in known and not crud.same(document, {c: value}, set())}
+    own = json.loads(to_json(rows[resource.table.name]))[0]
+    found = {known[c] for c, value in own.items() if c in known and not same(document, {c: value}, set())}
     nested = {p.table.name: (p.name, p.parts) for p in resource.parts} | {
         x.table.name: (x.name, ()) for x in resource.links
     }
     for table, (name, parts) in nested.items():
-        given = [dict(r) for r in json.loads(crud.to_json(rows.get(table, [])))]
+        given = [dict(r) for r in json.loads(to_json(rows.get(table, [])))]
         for part in parts:
-            below = json.loads(crud.to_json(rows.get(part.table.name, [])))
+            below = json.loads(to_json(rows.get(part.table.name, [])))
             for row in given:
                 row[part.name] = [_plain(b, {part.owner}) for b in below if b[part.owner] == row["id"]]
         owners = {c for c in (given or [{}])[0] if c.endswith("_id")} - set((document.get(table) or [{}])[0])
@@ -127,7 +127,7 @@ def _alike(kept: dict[str, Any], given: dict[str, Any], owners: set[str]) -> boo
         there = kept.get(name) or []
         if len(there) != len(items) or not all(_alike(t, i, set()) for t, i in zip(there, items, strict=True)):
             return False
-    return crud.same(kept, _plain(given, owners | set(lists)), set())
+    return same(kept, _plain(given, owners | set(lists)), set())
 
 
 def changed_by(before: dict[str, str] | None, after: dict[str, str]) -> set[str]:

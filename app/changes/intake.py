@@ -13,11 +13,11 @@ import asyncpg
 
 from app.changes.fields import Refs, hashes, with_ids
 from app.changes.models import RESOURCES
-from app.core import crud
 from app.core.access import Key
 from app.core.database import Transaction
 from app.core.errors import ChangedMeanwhile, FieldProblem, Forbidden, Gone, Invalid, Unauthorised
 from app.core.records import RecordIn
+from app.core.rows import find_refs, missing_code, references, rows_of
 from app.core.vocabulary import code_fields
 
 OWN = "SELECT n, id, told FROM own_records($1, $2, $3)"
@@ -48,7 +48,7 @@ class Intake:
             raise Forbidden(detail, errors=[FieldProblem(pointer="/origin", code="not_yours", detail=detail)])
         refs, complete = await self._find(given)
         # Parts keep the level that was sent, and come forth with the record when an editor publishes it.
-        rows = crud.rows_of(RESOURCES[kind], uuid4(), given, refs) if complete else None
+        rows = rows_of(RESOURCES[kind], uuid4(), given, refs) if complete else None
         sent = json.dumps(with_ids(given, refs), ensure_ascii=False)
         arguments = (
             kind,
@@ -79,9 +79,9 @@ class Intake:
         """
         found: Refs = {}
         complete = True
-        refs = list(crud.references(given))
+        refs = list(references(given))
         if refs:
-            there = await crud.find_refs(self._transaction, {(tab, ref) for _, tab, ref in refs})
+            there = await find_refs(self._transaction, {(tab, ref) for _, tab, ref in refs})
             seen = {n: there[tab, ref] for n, (_, tab, ref) in enumerate(refs) if (tab, ref) in there}
             rest = [
                 {"n": n, "tab": tab, "kind": TYPE_OF[tab], **ref.model_dump(mode="json")}
@@ -103,11 +103,7 @@ class Intake:
             rows = await self._transaction.fetch("SELECT vocabulary, code FROM vocabulary_terms")
             self._codes = frozenset((r["vocabulary"], r["code"]) for r in rows)
         wrong = [
-            FieldProblem(
-                pointer=f"/data{pointer}",
-                code="unknown_code",
-                detail=f"not a code of the vocabulary; see /v1/vocabularies/{vocabulary}",
-            )
+            missing_code(f"/data{pointer}", vocabulary)
             for pointer, vocabulary, code in code_fields(given)
             if (vocabulary, code) not in self._codes
         ]

@@ -10,6 +10,7 @@ from app.core import crud
 from app.core.database import Transaction
 from app.core.errors import Invalid
 from app.core.records import LEVELS, RecordIn, Resource
+from app.core.rows import Found, check, rows_of
 
 KEEP = """
 INSERT INTO proposals AS p (kind, record_type, record_id, source, origin, base_version, fields, data)
@@ -46,7 +47,7 @@ async def bring(  # noqa: PLR0913, PLR0917 -- a record, what it is to be, and wh
     resource: Resource,
     record_id: UUID,
     given: RecordIn,
-    refs: crud.Found,
+    refs: Found,
     base: Base,
     sender: Sender,
 ) -> frozenset[str]:
@@ -99,9 +100,9 @@ async def rebase(  # noqa: PLR0913, PLR0917 -- as above
     row = await transaction.row(
         "SELECT data FROM changes WHERE record_id = $1 AND version = $2 AND closed", record_id, version
     )
-    refs = await crud.check(transaction, given)
+    refs = await check(transaction, given)
     document = json.loads(row["data"]) if row and row["data"] else {}
-    changed = differing(resource, document, crud.rows_of(resource, record_id, given, refs))
+    changed = differing(resource, document, rows_of(resource, record_id, given, refs))
     ours = await read_whole(transaction, resource, record_id)
     kept, theirs = plain(as_given(resource, ours)), plain(given, refs)
     since = await edited_since(transaction, resource, record_id, version) if document else changed

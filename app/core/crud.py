@@ -14,20 +14,7 @@ from app.core.errors import BadRequest, ChangedMeanwhile, FieldProblem, Invalid
 from app.core.http import etag_of, field_problems, match_version
 from app.core.reads import GRAVE
 from app.core.records import RecordIn, Resource
-from app.core.rows import (
-    Found,
-    Rows,
-    check,
-    find_refs,
-    insert,
-    references,
-    replace_parts,
-    rows_of,
-    same,
-    tables_of,
-    to_json,
-    update_sql,
-)
+from app.core.rows import Found, check, insert, replace_parts, rows_of, tables_of, to_json, update_sql
 
 
 async def answer(resource: Resource, record_id: UUID, writer: Writer, status: int) -> Response:
@@ -241,28 +228,3 @@ async def delete_record(resource: Resource, record_id: UUID, writer: Writer) -> 
     expect(current, match_version(writer.caller.request))
     await writer.transaction.fetch(f"DELETE FROM {resource.table.name} WHERE id = $1", record_id)  # noqa: S608
     return Response(status_code=204)
-
-
-__all__ = [
-    "Found",
-    "Rows",
-    "answer",
-    "check",
-    "create_record",
-    "delete_record",
-    "expect",
-    "find_refs",
-    "insert",
-    "insert_new",
-    "locked",
-    "merge",
-    "missing",
-    "overwrite",
-    "references",
-    "replace_record",
-    "rows_of",
-    "same",
-    "tables_of",
-    "to_json",
-    "update_record",
-]

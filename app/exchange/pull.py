@@ -25,6 +25,7 @@ from app.core.database import Database, Transaction, problem_of
 from app.core.errors import Conflict, Gone, Invalid
 from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
+from app.core.rows import insert, references, rows_of, tables_of
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 200
@@ -188,7 +189,7 @@ class Pull:
         try:
             given = _input(resource, item["data"])
             refs = {}
-            for _, table, ref in crud.references(given):
+            for _, table, ref in references(given):
                 refs[table, ref] = await self._reference(transaction, table, ref, above | {item["id"]})
             async with transaction.savepoint():
                 edited: frozenset[str] = frozenset()
@@ -285,8 +286,8 @@ class Pull:
         """Write one record and count what became of it."""
         if local is None:
             local = uuid4() if await self._version(transaction, resource, remote) else remote
-            tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in crud.tables_of(resource).items()}
-            await crud.insert(transaction, crud.rows_of(resource, local, given, refs), tables)
+            tables = {resource.table.name: resource.table} | {n: t for n, (t, _) in tables_of(resource).items()}
+            await insert(transaction, rows_of(resource, local, given, refs), tables)
             await transaction.settle()
             self.counts.created += 1
             return local
@@ -338,9 +339,9 @@ class Pull:
             return
         resource, local = RESOURCES[item["type"]], known["local_id"]
         owned = await transaction.row(f"SELECT origin FROM {resource.name} WHERE id = $1", local)  # noqa: S608
+        foreign = owned is not None and owned["origin"] != self._origin
         # What was made here is ours, whatever its origin: the peer may only be giving back that we withdrew it.
-        brought = (await transaction.row(BROUGHT, local)) is not None
-        if owned is not None and owned["origin"] != self._origin and brought:
+        if foreign and await transaction.row(BROUGHT, local) is not None:
             try:
                 async with transaction.savepoint():
                     await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608

@@ -14,9 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from app.cases.queries import CASES
-from app.core import crud
 from app.core.edtf import DateIn
 from app.core.records import Resource
+from app.core.rows import tables_of
 from app.events.queries import EVENTS
 from app.exchange import made_up
 from app.organisations.queries import ORGANISATIONS
@@ -70,7 +70,7 @@ class _Made:
         record_id = self.new_id()
         own = {**_own(record_id, f"{resource.type}/{self.count}", 0), **_flat(fields)}
         self.rows.setdefault(resource.table.name, []).append(own)
-        owners = {n: o for n, (_, o) in crud.tables_of(resource).items()}
+        owners = {n: o for n, (_, o) in tables_of(resource).items()}
         for name, some in (parts or {}).items():
             for position, part in enumerate(some):
                 components = part.pop("components", [])

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.cases.queries import CASES
-from app.core import crud
 from app.core.database import Database
 from app.core.records import Audience, RecordIn, Resource
 from app.core.refs import Ref
+from app.core.rows import Rows, insert, rows_of, tables_of
 from app.events.queries import EVENTS
 from app.figures.queries import FIGURES
 from app.organisations.queries import ORGANISATIONS
@@ -88,12 +88,12 @@ async def load(database: Database) -> int:
 async def _insert(transaction: Any, records: list[tuple[Resource, UUID, RecordIn]], known: _Known) -> None:
     """Insert table by table: own rows of all records, then their parts, then what cites sources."""
     tables: dict[str, Any] = {}
-    rows: dict[str, crud.Rows] = {}
+    rows: dict[str, Rows] = {}
     for resource, record_id, given in records:
         tables[resource.table.name] = resource.table
-        tables |= {n: t for n, (t, _) in crud.tables_of(resource).items()}
-        for name, some in crud.rows_of(resource, record_id, given, known).items():
+        tables |= {n: t for n, (t, _) in tables_of(resource).items()}
+        for name, some in rows_of(resource, record_id, given, known).items():
             rows.setdefault(name, []).extend(some)
     own = [r.table.name for r in ORDER]
     for name in [*own, *(n for n in rows if n not in own)]:
-        await crud.insert(transaction, {name: rows[name]}, tables)
+        await insert(transaction, {name: rows[name]}, tables)

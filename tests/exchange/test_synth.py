@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 from sqlmodel import SQLModel
 
-from app.core import crud
 from app.core.fold import fold
 from app.core.records import RESOURCES, Audience
+from app.core.rows import insert, tables_of
 from app.exchange.synth import CONVICTED, LEAST_EVENTS, LEAST_PERSONS, SynthError, make
 from app.exchange.synth_load import LEVELLED, TYPES, fill
 from app.sample.load import read
@@ -115,7 +115,7 @@ async def stored(owner: asyncpg.Connection, some: list[str]) -> dict[str, Rows]:
     """Return these records' rows in all tables with levels, and their name keys."""
     found: dict[str, Rows] = {}
     kept = set(some)
-    owners = {name: owner for r in RESOURCES.values() for name, (_, owner) in crud.tables_of(r).items()}
+    owners = {name: owner for r in RESOURCES.values() for name, (_, owner) in tables_of(r).items()}
     for table in [r[0] for r in await owner.fetch(LEVELLED)]:
         rows = [json.loads(r[0]) for r in await owner.fetch(f"SELECT to_jsonb(t) FROM {table} t ORDER BY id")]
         column = "id" if table in TYPES else owners.get(table, "id")
@@ -153,7 +153,7 @@ async def test_what_is_loaded_past_the_triggers_is_what_they_would_have_made(
     tables = SQLModel.metadata.tables
     for name in [*STORED_FIRST, *(loaded.keys() - {*STORED_FIRST})]:
         if name in tables and loaded[name]:
-            await crud.insert(transaction, {name: loaded[name]}, dict(tables))
+            await insert(transaction, {name: loaded[name]}, dict(tables))
     await transaction.end(commit=True)
     await owner.execute("SELECT number_changes()")
     assert await logged(owner, some) == log
