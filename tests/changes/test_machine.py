@@ -283,9 +283,10 @@ class Machine:
         await self.begin(wrong)
         try:
             for name, *arguments in steps:
-                if name == "put":  # written and committed at once
+                if name == "put":  # written, committed and numbered at once
                     await self.write(*arguments)
                     await self.end(arguments[0], commit=True)
+                    await self.number()
                 elif name == "poll":
                     audience, limit, crash = arguments
                     await self.poll(audience, limit, crash=crash)
@@ -313,7 +314,7 @@ STEP = st.one_of(
     st.tuples(st.sampled_from(["delete", "merge", "unmerge"]), _writer, _record),
     st.tuples(st.sampled_from(["save", "restore"])),
 )
-STEPS = st.lists(STEP, min_size=3, max_size=25)
+STEPS = st.lists(STEP, min_size=8, max_size=30)
 
 
 @pytest.fixture(scope="module")
