@@ -30,6 +30,8 @@ from tests.conftest import SECRET, Site, make_site
 
 AUDIENCES = {Audience.PUBLIC: 0, Audience.PARTNER: 1, Audience.EDITOR: 2}
 TYPES = ["person"]
+WINDOW = 3
+"""Changes that a page looks at: so few that pages end for that reason too."""
 TABLES = ("persons", "changes", "tombstones", "merges")
 
 
@@ -57,7 +59,9 @@ def statement(audience: Audience, wrong: Wrong) -> str:
         begin, _, end = sql.partition("), page AS (")
         sql = (
             begin.replace(f"{seq} AS seq", "id AS seq")
+            .replace(f"SELECT {seq} FROM", "SELECT id FROM")
             .replace(f"{seq} >", "id >")
+            .replace(f"{seq} <", "id <")
             .replace(f"ORDER BY {seq}", "ORDER BY id")
             + "), page AS ("
             + end.replace(f"{seq} AS seq, uid FROM changes", "id AS seq, uid FROM changes").replace(
@@ -208,6 +212,7 @@ class Machine:
             types=TYPES,
             excluded=None,
             horizon=partner.horizon.seq,
+            window=WINDOW,
             entries=partial(statement, wrong=self.wrong),
         )
         if crash:
