@@ -15,7 +15,8 @@ from app.core.likeness import of_names, telling
 from app.core.name_questions import resembling
 from app.core.reads import absent
 from app.core.records import Input, Read
-from app.core.refs import Reference
+from app.core.refs import Ref, Reference
+from app.core.rows import find_refs
 from app.persons.queries import PERSONS
 
 THRESHOLD = 0.82
@@ -195,16 +196,18 @@ async def merge_persons(person_id: UUID, into: UUID, writer: Writer) -> Response
     Names, affiliations and citations are added to those of the one who stays, whatever named the other names that one,
     and the protected parts become one. Other fields stay as they are; the merged person's are in its history.
     """
-    if person_id == into:
-        detail = "a person cannot be merged into itself"
-        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
     current = await locked(PERSONS, person_id, writer.transaction)
     if current is None:
         await missing(PERSONS, person_id, writer)
     expect(current, match_version(writer.caller.request))
-    if await writer.transaction.row("SELECT FROM persons WHERE id = $1", into) is None:
+    stays = await find_refs(writer.transaction, {("persons", Ref(id=into))})
+    if not stays:
         detail = "there is no such person, as far as this key can see"
         raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="unknown_reference", detail=detail)])
+    (into,) = stays.values()
+    if person_id == into:
+        detail = "a person cannot be merged into itself"
+        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
     row = await writer.transaction.row("SELECT judged_not_same($1, $2)", person_id, into)
     if row[0]:
         detail = "These two were judged not to be the same person; take that back first."
