@@ -44,8 +44,8 @@ def main() -> None:
 
 def _known() -> tuple[type[Exception], ...]:
     """Return the errors whose one line is all that a person needs."""
-    from app.core.embedded import EmbeddedServerError
     from app.core.keys import KeysError
+    from app.core.programs import EmbeddedServerError
     from app.core.schema import SchemaError
     from app.core.settings import SettingsError
     from app.exchange.backup import BackupError

@@ -18,7 +18,8 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from app.core import keys, schema
-from app.core.embedded import bin_path, embedded_server
+from app.core.embedded import embedded_server
+from app.core.programs import bin_path
 from app.core.settings import role_password
 from app.exchange import synth_load
 from benchmarks.http import Client

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from app.core.embedded import bin_path, embedded_server
+from app.core.embedded import embedded_server
+from app.core.programs import bin_path
 from tests.conftest import SECRET
 
 

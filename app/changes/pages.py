@@ -69,14 +69,15 @@ async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, bytes]:
     buried = {r["id"]: r for r in await fetch(TOMBSTONES, [e[2] for e in lost])}
     remaining: set[UUID] = set()
     for name in {r["record_type"] for r in buried.values() if r["merged_into"]}:
-        targets = [r["merged_into"] for r in buried.values() if r["record_type"] == name and r["merged_into"]]
+        targets = [into for r in buried.values() if r["record_type"] == name for into in r["merged_into"] or ()]
         remaining |= {r["id"] for r in await fetch(seen_sql(RESOURCES[name]), targets)}
     found = {}
     for seq, name, record_id, origin, _ in lost:
         item = {"seq": seq, "op": "remove", "type": name, "id": str(record_id), "origin": origin}
         grave = buried.get(record_id)
-        if grave is not None and grave["merged_into"] in remaining:
-            item |= {"op": "merge", "into": str(grave["merged_into"])}
+        into = remaining.intersection(grave["merged_into"] or ()) if grave else None
+        if into:  # one at most: of a line of merges only the last is there
+            item |= {"op": "merge", "into": str(into.pop())}
         else:
             item["reason"] = "withdrawn" if grave is None else "deleted"
         found[record_id] = json.dumps(item, ensure_ascii=False).encode()

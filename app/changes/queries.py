@@ -88,8 +88,16 @@ SELECT (SELECT id FROM feed) AS feed,
 """  # noqa: S608 -- made of our own names only
 
 
-TOMBSTONES = "SELECT id, record_type, merged_into FROM tombstones WHERE id = ANY($1::uuid[])"
-"""Those of the records that were deleted while the caller could see them."""
+TOMBSTONES = """
+WITH RECURSIVE grave AS (
+    SELECT id, record_type, merged_into FROM tombstones WHERE id = ANY($1::uuid[])
+    UNION
+    SELECT g.id, g.record_type, t.merged_into FROM grave g JOIN tombstones t ON t.id = g.merged_into
+)
+SELECT id, record_type, array_agg(merged_into) FILTER (WHERE merged_into IS NOT NULL) AS merged_into FROM grave
+ GROUP BY id, record_type
+"""
+"""Those of the records that were deleted while the caller could see them, and all that they were merged into since."""
 
 
 def seen_sql(resource: Resource) -> str:

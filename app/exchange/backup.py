@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from app.core import schema
-from app.core.embedded import bin_path
+from app.core.programs import bin_path
 from app.persons import erasures
 
 DUMP, PROOF = "database.dump", "fingerprint.json"

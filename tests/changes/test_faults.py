@@ -18,7 +18,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.core.embedded import bin_path, embedded_server
+from app.core.embedded import embedded_server
+from app.core.programs import bin_path
 from tests.changes.mirror import Mirror
 from tests.conftest import SECRET, Server, Site, make_site, start_server
 from tests.factories import MINIMAL, PUBLIC

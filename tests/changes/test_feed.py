@@ -331,3 +331,17 @@ async def test_a_page_is_not_the_end_while_changes_wait_for_their_numbers(api: A
     said = {role: (page["items"], page["has_more"]) for role, page in zip(m, pages, strict=True)}
     assert said == {"public": ([], False), "partner": ([], False), "editor": ([], True)}, "each its own feed's"
     assert len(await m["editor"].drain()) == 1
+
+
+async def test_whoever_missed_two_merges_in_a_row_is_led_to_who_remains_in_the_end(api: Api) -> None:
+    m = await mirrors(api)
+    first, second, last = [await make(api.editor, "persons") for _ in range(3)]
+    for mirror in m.values():
+        await mirror.drain()
+    for old, into in ((first, second), (second, last)):
+        path = f"/v1/persons/{old['id']}/merge"
+        answer = await api.editor.post(path, json={"into": into["id"]}, headers={"If-Match": "*"})
+        assert answer.status_code == 200, answer.text
+    for mirror in m.values():
+        led = {i["id"]: i.get("into") for i in await mirror.drain() if i["op"] != "upsert"}
+        assert led == {first["id"]: last["id"], second["id"]: last["id"]}

@@ -1,8 +1,9 @@
 """A machine that interleaves open transactions, commits, rollbacks, numbering, polls and crashes over three audiences.
 
-Three writers' transactions are open at once, and hypothesis chooses who writes, commits, rolls back, when changes are
-numbered, who polls, and who loses a page before storing it. In the end each mirror equals what its caller may see.
-Then the same is done to feeds that are made wrong in known ways, and each of those must be caught.
+Three writers' transactions are open at once, and hypothesis chooses who writes, deletes, merges or takes a merge back,
+who commits and who rolls back, when changes are numbered, who polls, and who loses a page before storing it. In the end
+each mirror equals what its caller may see. Then the same is done to feeds that are made wrong in known ways, and each
+of those must be caught.
 """
 
 import asyncio
@@ -28,8 +29,8 @@ from app.persons.queries import PERSONS
 from tests.conftest import SECRET, Site, make_site
 
 AUDIENCES = {Audience.PUBLIC: 0, Audience.PARTNER: 1, Audience.EDITOR: 2}
-IDS = [UUID(int=n) for n in (1, 2)]
 TYPES = ["person"]
+TABLES = ("persons", "changes", "tombstones", "merges")
 
 
 @dataclass
@@ -120,34 +121,60 @@ class Machine:
         self.open: list[Any] = [None] * 3
         self.partners = {a: Partner(a) for a in AUDIENCES}
         self.count = 0
+        self.ids = [UUID(int=1), UUID(int=2)]
         self.backup: list[Any] | None = None
         await self.empty()
 
     async def empty(self) -> None:
         """Delete everything without a trace; faster than TRUNCATE, which makes new files."""
         await self.owner.execute(
-            "SET session_replication_role = replica; DELETE FROM persons; DELETE FROM changes; DELETE FROM tombstones; "
-            "SET session_replication_role = DEFAULT"
+            "SET session_replication_role = replica; "
+            + "".join(f"DELETE FROM {t}; " for t in TABLES)
+            + "SET session_replication_role = DEFAULT"
         )
 
     async def write(self, writer: int, record: int, level: int) -> None:
         """Write a record in a writer's open transaction: made, or given a new level and content."""
+        self.count += 1
+        await self.execute(
+            writer,
+            "INSERT INTO persons (id, origin, origin_id, level, publication_ground, summary) "
+            "VALUES ($1, 'x', $1::uuid::text, $2, 'consent', $3) "
+            "ON CONFLICT (id) DO UPDATE SET level = excluded.level, summary = excluded.summary",
+            self.ids[record],
+            level,
+            f"text {self.count}",
+        )
+
+    async def delete(self, writer: int, record: int) -> None:
+        """Delete a record in a writer's open transaction."""
+        await self.execute(writer, "DELETE FROM persons WHERE id = $1", self.ids[record])
+
+    async def merge(self, writer: int, record: int) -> None:
+        """Make one record of the two, in a writer's open transaction, as the route does."""
+        await self.execute(writer, "SELECT merge_persons($1, $2)", self.ids[record], self.ids[1 - record])
+
+    async def unmerge(self, writer: int, record: int) -> None:
+        """Take a merge back."""
+        await self.execute(writer, "SELECT unmerge_persons($1)", self.ids[record])
+
+    async def execute(self, writer: int, sql: str, *arguments: Any) -> None:
+        """Run a statement in a writer's open transaction, rolled back where it is refused or the record is locked."""
         connection = self.writers[writer]
         if self.open[writer] is None:
             self.open[writer] = connection.transaction()
             await self.open[writer].start()
-        self.count += 1
         try:
-            await connection.execute(
-                "INSERT INTO persons (id, origin, origin_id, level, publication_ground, summary) "
-                "VALUES ($1, 'x', $2, $3, 'consent', $4) "
-                "ON CONFLICT (id) DO UPDATE SET level = excluded.level, summary = excluded.summary",
-                IDS[record],
-                str(record),
-                level,
-                f"text {self.count}",
-            )
-        except asyncpg.LockNotAvailableError:
+            refused = await connection.fetchval(sql, *arguments) is False  # a merge that would show something
+        except (asyncpg.LockNotAvailableError, asyncpg.NoDataFoundError):
+            refused = True
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != "CH410":
+                raise
+            # Deleted for good: who comes next is another.
+            self.ids = [UUID(int=i.int + 2) if i == arguments[0] else i for i in self.ids]
+            refused = True
+        if refused:
             await self.end(writer, commit=False)
 
     async def end(self, writer: int, *, commit: bool) -> None:
@@ -197,6 +224,8 @@ class Machine:
                 partner.records[item["id"]] = item["data"]
             else:
                 partner.records.pop(item["id"], None)
+            if item["op"] == "merge":
+                assert item["into"] in await self.seen(audience), "it names a record that its reader may not see"
         partner.seq, partner.uid = page.end
         partner.horizon = heads_of(await self.feed.fetchrow(queries.NUMBER))[audience]
         return page.lag is not None
@@ -204,7 +233,8 @@ class Machine:
     async def seen(self, audience: Audience) -> dict[str, Any]:
         """Return what a caller may see now."""
         sql = queries.items_sql(PERSONS, audience)
-        rows = await self.readers[audience].fetch(sql, IDS)
+        every = [r["id"] for r in await self.owner.fetch("SELECT id FROM persons")]
+        rows = await self.readers[audience].fetch(sql, every)
         return {i["id"]: i["data"] for r in rows for i in [json.loads(r[1])]}
 
     async def resync(self, partner: Partner) -> None:
@@ -218,9 +248,7 @@ class Machine:
 
     async def save(self) -> None:
         """Take a backup of what is committed."""
-        self.backup = [
-            await self.owner.fetch(f"SELECT t::text FROM {table} t") for table in ("persons", "changes", "tombstones")
-        ]
+        self.backup = [await self.owner.fetch(f"SELECT t::text FROM {table} t") for table in TABLES]
 
     async def restore(self) -> None:
         """Put the backup back, as after the loss of the server: open transactions are lost with it."""
@@ -231,9 +259,9 @@ class Machine:
         await self.empty()
         async with self.owner.transaction():
             await self.owner.execute("SET LOCAL session_replication_role = replica")
-            for table, rows in zip(("persons", "changes", "tombstones"), self.backup, strict=True):
+            for table, rows in zip(TABLES, self.backup, strict=True):
                 for row in rows:
-                    columns = "OVERRIDING SYSTEM VALUE " if table == "changes" else ""
+                    columns = "OVERRIDING SYSTEM VALUE " if table in {"changes", "merges"} else ""
                     await self.owner.execute(
                         f"INSERT INTO {table} {columns}SELECT (x).* FROM (SELECT $1::text::{table} AS x) s",
                         row[0],
@@ -275,12 +303,14 @@ class Machine:
 _writer, _record, _level = st.integers(0, 2), st.integers(0, 1), st.integers(0, 2)
 STEP = st.one_of(
     st.tuples(st.just("put"), _writer, _record, _level),
+    st.tuples(st.just("put"), _writer, st.just(0), _level),
     st.tuples(st.just("write"), _writer, _record, _level),
     st.tuples(st.just("end"), _writer, st.sampled_from([True, True, False])),
     st.tuples(st.just("number")),
     st.tuples(
         st.just("poll"), st.sampled_from(list(AUDIENCES)), st.integers(1, 3), st.sampled_from([False, False, True])
     ),
+    st.tuples(st.sampled_from(["delete", "merge", "unmerge"]), _writer, _record),
     st.tuples(st.sampled_from(["save", "restore"])),
 )
 STEPS = st.lists(STEP, min_size=3, max_size=25)

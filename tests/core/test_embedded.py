@@ -17,7 +17,8 @@ import asyncpg
 import pytest
 
 from app.core import embedded
-from app.core.embedded import HBA, EmbeddedServerError, bin_path, embedded_server
+from app.core.embedded import HBA, embedded_server
+from app.core.programs import EmbeddedServerError, bin_path
 from app.core.settings import Settings, SettingsError, get_settings, role_password, secret_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become ano
 HOLD = """
 import os, sys
 from pathlib import Path
-from app.core.embedded import EmbeddedServerError, embedded_server
+from app.core.embedded import embedded_server
+from app.core.programs import EmbeddedServerError
 data_dir, uid, fast = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
 if uid:
     os.setgroups([]); os.setgid(uid); os.setuid(uid)
