@@ -42,6 +42,17 @@ async def test_a_date_counts_by_its_earliest_bound_and_min_and_max_stand_beside(
     assert by_month["qualifier"] == "at_least"
 
 
+async def test_a_period_open_at_one_side_has_a_cell_for_what_may_lie_at_its_other(api: Api) -> None:
+    """Nobody knows when the first ended, which began before the period, nor when the second began."""
+    await make(api.editor, "events", date="1999-01/")
+    since = await ask(api, "events", by="month", from_="1999-03-10")
+    assert [numbers(r, "month", "value", "min", "max") for r in since["rows"]] == [("1999-03", 0, 0, 1)]
+    await make(api.editor, "events", date="/1999-06")
+    before = await ask(api, "events", by="month", to="1999-03-10")
+    assert ("1999-03", 0, 0, 2) in [numbers(r, "month", "value", "min", "max") for r in before["rows"]]
+    assert numbers(before["total"]) == (1, 0, 2)
+
+
 async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api) -> None:
     incident = str(uuid4())
     for type_ in ("detention", "administrative_trial"):
