@@ -167,8 +167,7 @@ def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
     if fact.distinct and plan.time in COARSE:
         lo, hi = _coarse(plan, lo), _coarse(plan, hi)
     dims = [v.label(f"d{n}") for n, v in enumerate(values)]
-    single = [YES if fact.single is None else fact.single, *(not_(s) for s in fact.several)]
-    alone = and_(*single) if fact.several or fact.single is not None else None
+    alone = _alone(fact)
     entity = [(e if alone is None else case((not_(alone), e))).label(f"e{n}") for n, e in enumerate(fact.entity)]
     apart = [*entity, *([alone.label("alone")] if alone is not None else [])]
     unknown = fact.unknown if fact.unknown is not None else ZERO
@@ -193,6 +192,14 @@ def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
             dates = [rows.c.lo, rows.c.hi]
         source, dims = rolled(plan, groups, rows)
     return _added(rows, [*dates, *dims], source).cte(name)
+
+
+def _alone(fact: Fact) -> SQL | None:
+    """Condition that a row is the only one of its entity; None where no row is known to be, or every one is."""
+    if fact.distinct and fact.single is None:
+        return None
+    conditions = [*([fact.single] if fact.single is not None else []), *(not_(s) for s in fact.several)]
+    return and_(*conditions) if conditions else None
 
 
 def _coarse(plan: Plan, date_: SQL) -> SQL:

@@ -65,6 +65,28 @@ async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api)
     assert found["additive"] is False
 
 
+async def test_what_several_records_are_about_counts_once_where_none_of_them_has_a_value(api: Api) -> None:
+    vera, incident = (await make(api.editor, "persons"))["id"], str(uuid4())
+    for day in ("2024-01-05", "2024-01-06"):
+        who = [{"person": vera, "role": "victim"}]
+        await make(api.editor, "events", date=day, incident=incident, participants=who)
+        charges = [{"person": vera, "status": "charged", "date": day}]
+        await make(api.editor, "cases", charges=charges, sentences=[{"person": vera, "outcome": "convicted"}])
+    await make(api.editor, "events", date="2024-01-07")
+    for measure, dimension, value in (
+        ("persons", "statute", 1),
+        ("incidents", "source", 2),
+        ("events", "statute", 3),
+        ("persons_charged", "judge", 1),
+        ("charges", "judge", 2),
+    ):
+        for time in ([], ["month"], ["year"]):
+            found = await ask(api, measure, by=[dimension, *time])
+            rows = [numbers(r, dimension, "value", "max") for r in found["rows"]]
+            assert rows == [("not_stated", value, value)], (measure, time)
+            assert found["total"]["value"] == value
+
+
 async def test_people_count_once_and_unnamed_groups_stand_apart(api: Api) -> None:
     vera = (await make(api.editor, "persons", sex="female"))["id"]
     whole = str(uuid4())
