@@ -51,17 +51,23 @@ def item_sql(resource: Resource, audience: Audience) -> str:
 
 @cache
 def entries_sql(audience: Audience) -> str:
-    """Return the statement of what changed: $1 place reached, $2 limit, $3 types, $4 excluded or null, $5 horizon.
+    """Return the statement of what changed: $1 place reached, $2 limit, $3 types, $4 excluded, $5 horizon, $6 window.
 
     It answers one row: what the cursor is checked against, the head of the feed, where the page ends, and its entries,
     of a record the last. `had` tells whether the caller could see the record before any of its changes on the page;
     looking at the first or the last change alone leaves records behind.
+    A page looks at so many changes as the window says and no further, whatever is selected of them: else a selection
+    that matches little would be looked for in all that was ever written.
     """
     seq, had = seq_of(audience), had_of(audience)
     return f"""
-WITH read AS (
+WITH bound AS (
+    SELECT {seq} AS seq, uid FROM changes
+     WHERE {seq} < (SELECT {seq} FROM changes WHERE {seq} > $1::bigint ORDER BY {seq} LIMIT 1) + $6::bigint
+       AND {seq} > $1::bigint ORDER BY {seq} DESC LIMIT 1
+), read AS (
     SELECT {seq} AS seq, uid, record_type, record_id, origin, {had} AS had, at FROM changes
-     WHERE {seq} > $1::bigint AND record_type = ANY($3::varchar[])
+     WHERE {seq} > $1::bigint AND {seq} <= (SELECT seq FROM bound) AND record_type = ANY($3::varchar[])
        AND ($4::varchar IS NULL OR origin IS DISTINCT FROM $4::varchar)
      ORDER BY {seq} LIMIT $2::integer + 1
 ), page AS (
@@ -72,15 +78,19 @@ WITH read AS (
       FROM page WHERE n <= $2::integer ORDER BY record_id, seq DESC
 ), head AS (
     SELECT {seq} AS seq, uid FROM changes WHERE {seq} IS NOT NULL ORDER BY {seq} DESC LIMIT 1
+), reached AS (
+    SELECT seq, uid FROM page WHERE n = $2::integer UNION ALL SELECT seq, uid FROM bound ORDER BY seq LIMIT 1
+), following AS (
+    SELECT at FROM page WHERE n = $2::integer + 1
+    UNION ALL (SELECT at FROM changes WHERE {seq} > (SELECT seq FROM bound) ORDER BY {seq} LIMIT 1) LIMIT 1
 )
 SELECT (SELECT id FROM feed) AS feed,
        (SELECT uid FROM changes WHERE {seq} = $1::bigint) AS here,
        (SELECT uid FROM changes WHERE {seq} = $5::bigint) AS there,
        (SELECT min({seq}) FROM changes) AS oldest,
        (SELECT seq FROM head) AS head_seq, (SELECT uid FROM head) AS head_uid,
-       (SELECT seq FROM page WHERE n = $2::integer) AS last_seq,
-       (SELECT uid FROM page WHERE n = $2::integer) AS last_uid,
-       (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM page WHERE n = $2::integer + 1) AS lag,
+       (SELECT seq FROM reached) AS last_seq, (SELECT uid FROM reached) AS last_uid,
+       (SELECT extract(epoch FROM clock_timestamp() - min(at))::float8 FROM following) AS lag,
        statement_timestamp() AS as_of,
        e.* FROM (SELECT array_agg(seq ORDER BY seq) AS seqs, array_agg(record_type ORDER BY seq) AS types,
                         array_agg(record_id ORDER BY seq) AS ids, array_agg(origin ORDER BY seq) AS origins,

@@ -117,19 +117,35 @@ def references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[st
             yield at, table, value
 
 
+def standing(table: str, on: str) -> str:
+    """Return the SELECT of the record `t` that meets `on`, or of the one into which such a record was merged.
+
+    A merge is followed as far as the caller's own role can see it: a tombstone is as hidden as what it leads to.
+    """
+    return f"""coalesce((SELECT t.id FROM {table} t WHERE {on}), (
+        WITH RECURSIVE led (id) AS (
+            SELECT t.merged_into FROM tombstones t WHERE {on} AND t.merged_into IS NOT NULL
+            UNION SELECT t.merged_into FROM led JOIN tombstones t ON t.id = led.id WHERE t.merged_into IS NOT NULL
+        ) SELECT s.id FROM led JOIN {table} s ON s.id = led.id))"""  # noqa: S608 -- names of our own tables
+
+
 def _finding(table: str, form: str) -> str:
     """Return the SELECT that finds references of one form in one table."""
-    column = (TARGETS[table].key or "id") if form == "key" else "id"
-    on = {
-        "id": "t.id = r.id",
-        "key": f'r.key = t."{column}"' if TARGETS[table].key else "false",
-        "origin": "t.origin = r.origin AND t.origin_id = r.origin_id",
-    }[form]
-    return f"SELECT r.n, (SELECT t.id FROM {table} t WHERE {on}) AS id FROM r WHERE tab = '{table}' AND form = '{form}'"  # noqa: S608 -- names of our own tables
+    if form == "key":  # nothing that has a key is ever merged
+        key = TARGETS[table].key
+        found = f'(SELECT t.id FROM {table} t WHERE t."{key}" = r.key)' if key else "NULL::uuid"  # noqa: S608
+    else:
+        found = standing(
+            table, {"id": "t.id = r.id", "origin": "t.origin = r.origin AND t.origin_id = r.origin_id"}[form]
+        )
+    return f"SELECT r.n, {found} AS id FROM r WHERE tab = '{table}' AND form = '{form}'"  # noqa: S608
 
 
 async def find_refs(transaction: Transaction, wanted: Collection[tuple[str, Ref]]) -> dict[tuple[str, Ref], UUID]:
-    """Look references up in one statement, under the caller's own role: a hidden record answers as an absent one."""
+    """Look references up in one statement, under the caller's own role: a hidden record answers as an absent one.
+
+    What was merged stands for the record that it was merged into.
+    """
     listed, asked = list(wanted), []
     for n, (table, ref) in enumerate(listed):
         form = "id" if ref.id is not None else "key" if ref.key is not None else "origin"

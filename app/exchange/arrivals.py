@@ -17,7 +17,8 @@ from app.changes.models import RESOURCES
 from app.core.batches import Item, Known, store
 from app.core.database import Transaction
 from app.core.records import RecordIn, Resource
-from app.core.rows import references
+from app.core.refs import Ref
+from app.core.rows import find_refs, references
 
 Sent = dict[str, Any]
 """A record as the feed or the snapshot of the other registry has it."""
@@ -54,9 +55,7 @@ async def take(
     counts["unchanged"] += len(left)
     arriving = _read({r: i for r, i in sent.items() if r not in left and i["origin"] != origin}, known)
     await _keep_apart(transaction, arriving, known)
-    named = {(table, ref) for item in arriving.values() for _, table, ref in references(item.given)}
-    there = await _pulled(transaction, peer, {ref.id for _, ref in named if ref.id is not None})
-    refs: Known = {(table, ref): there[ref.id]["local_id"] for table, ref in named if ref.id in there}
+    refs = await _named(transaction, peer, arriving)
     units = [[item] for item in arriving.values()]
     problems = await store(transaction, units, by_key=True, forward=True, known=refs)
     stored = {}
@@ -117,6 +116,26 @@ async def _keep_apart(transaction: Transaction, arriving: dict[UUID, Item], know
             del arriving[remote]
         elif now is not None:
             item.base = now["version"]
+
+
+async def _named(transaction: Transaction, peer: str, arriving: dict[UUID, Item]) -> Known:
+    """Return what records name of those that were pulled before; take out what names one that is not here any more.
+
+    Whoever was merged here is now the one who stayed.
+    """
+    named = {remote: [(t, ref) for _, t, ref in references(item.given)] for remote, item in arriving.items()}
+    there = await _pulled(transaction, peer, {ref.id for some in named.values() for _, ref in some if ref.id})
+    local = {
+        (table, ref): (table, Ref(id=there[ref.id]["local_id"]))
+        for some in named.values()
+        for table, ref in some
+        if ref.id in there
+    }
+    standing = await find_refs(transaction, set(local.values()))
+    for remote, some in named.items():
+        if any(name in local and local[name] not in standing for name in some):
+            del arriving[remote]
+    return {name: standing[here] for name, here in local.items() if here in standing}
 
 
 async def _note(transaction: Transaction, peer: str, stored: dict[UUID, tuple[int, Item]]) -> None:

@@ -356,3 +356,8 @@ def _make(persons: int, events: int, seed: int) -> Iterator[Batch]:
     yield made.rows
     yield from _rest(seed, people.ids, places, events - LEAST_EVENTS)
     yield from _periods(seed, people.ids)
+
+
+def expected(persons: int, events: int) -> int:
+    """Return about how many records `make` makes: everybody has one and a half periods besides."""
+    return events + persons * 5 // 2 + sum(TRIALS.values()) + (CONVICTED if persons >= CONVICTED else 0)

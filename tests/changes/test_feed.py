@@ -1,13 +1,17 @@
 """The feed: what it gives, what it never gives, and how a cursor notices that it is no longer true."""
 
 import asyncio
+import json
 import time
+from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
+from app.changes.pages import read_page
+from app.core.records import Audience
 from tests.changes.mirror import Mirror
 from tests.conftest import Api
 from tests.factories import PUBLIC, make
@@ -152,6 +156,27 @@ async def test_types_and_an_excluded_origin_select_and_the_cursor_goes_to_the_he
     again = Mirror(api.public, 0, types=["case", "place"], exclude_origin="far")
     await again.start()
     assert again.records == m.records
+
+
+async def test_a_selection_that_matches_little_is_not_looked_for_in_everything(api: Api) -> None:
+    """A page looks at so many changes and ends; where there are more, it says so, however few of them fit."""
+    fetch = partial(api.app.state.database.fetch, Audience.EDITOR)
+    made = [await make(api.editor, kind) for kind in ("persons",) * 7 + ("places",) + ("persons",) * 2]
+    await api.app.state.sequencer.number()
+    seen, ends, reached, more = [], [], 0, True
+    while more:
+        page = await read_page(
+            fetch, Audience.EDITOR, reached, limit=2, types=["place"], excluded=None, horizon=0, window=3
+        )
+        seen += [json.loads(item) for item in page.items]
+        assert page.end.seq - reached <= 3
+        reached, more = page.end.seq, page.lag is not None
+        ends.append(reached)
+    assert [(i["seq"], i["id"]) for i in seen] == [(8, made[7]["id"])]
+    assert ends == [3, 6, 9, 10]
+    page = await read_page(fetch, Audience.EDITOR, 0, limit=3, types=["person"], excluded=None, horizon=0, window=3)
+    assert ([json.loads(i)["seq"] for i in page.items], page.end.seq) == ([1, 2, 3], 3)
+    assert page.lag is not None, "full, and at the end of its window: there is more beyond"
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "A" * 86, "é", "eyJhIjoxfQ"])

@@ -5,16 +5,18 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
 from app.core.fold import fold
 from app.core.records import RESOURCES, Audience
 from app.core.rows import insert, tables_of
+from app.core.settings import role_password
 from app.exchange.synth import CONVICTED, LEAST_EVENTS, LEAST_PERSONS, SynthError, make
 from app.exchange.synth_load import LEVELLED, TYPES, fill
 from app.sample.load import read
 from app.statistics.figures import parameters
-from tests.conftest import Api
+from tests.conftest import SECRET, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -91,11 +93,36 @@ async def test_the_same_seed_makes_the_same_and_a_full_registry_is_left_alone(ap
         await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
 
 
+@pytest.mark.parametrize("role", [*Audience, "auth", "feed"])
+async def test_no_login_of_the_service_goes_past_the_triggers(api: Api, owner: asyncpg.Connection, role: str) -> None:
+    name = f"chronika_{role}"
+    url = make_url(api.site.url).set(username=name, password=role_password(SECRET.encode(), name))
+    with pytest.raises(SynthError, match="superuser"):
+        await fill(url.render_as_string(hide_password=False), LEAST_PERSONS, LEAST_EVENTS, 1, lambda _n: None)
+    assert not await owner.fetchval("SELECT EXISTS (SELECT FROM places)")
+
+
+async def test_what_is_broken_off_leaves_nothing_behind(api: Api, owner: asyncpg.Connection) -> None:
+    indexes = await owner.fetch(INDEXES)
+
+    def stop(doing: object) -> None:
+        if str(doing).startswith("logging their changes:"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS, 1, stop)
+    assert await owner.fetch(INDEXES) == indexes
+    assert not await owner.fetchval("SELECT EXISTS (SELECT FROM places)")
+
+
 # --- past the triggers, and through them --------------------------------------------------------------------
 
 OF_THE_MOMENT = ("created_at", "updated_at")
 STORED_FIRST = ("places", "organisations", "statutes", "persons", "cases", "events", "statuses", "sentences")
-INDEXES = "SELECT pg_get_indexdef(indexrelid) FROM pg_stat_user_indexes ORDER BY 1"
+INDEXES = (
+    "SELECT pg_get_indexdef(s.indexrelid), indisready, indisvalid FROM pg_stat_user_indexes s "
+    "JOIN pg_index USING (indexrelid) ORDER BY 1"
+)
 LOGGED = "SELECT to_jsonb(c) - '{id,seq,seq_partner,seq_public,uid,at}'::text[] FROM changes c ORDER BY record_id"
 NUMBERS = "SELECT array_agg({0} ORDER BY {0}) FROM changes WHERE {0} IS NOT NULL"
 SOME = """
@@ -142,6 +169,7 @@ async def test_what_is_loaded_past_the_triggers_is_what_they_would_have_made(
     indexes = await owner.fetch(INDEXES)
     await fill(api.site.url, LEAST_PERSONS, LEAST_EVENTS + 300, 1, lambda _n: None)
     assert await owner.fetch(INDEXES) == indexes
+    assert all(ready and valid for _, ready, valid in indexes)
     some = [str(r[0]) for r in await owner.fetch(SOME)]
     loaded, log = await stored(owner, some), await logged(owner, some)
     assert {e["effective_level"] for e in loaded["events"]} == {0, 1, 2}
