@@ -6,7 +6,8 @@ is handed back: what was edited, deleted or made here, what names something that
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,6 +25,27 @@ Sent = dict[str, Any]
 """A record as the feed or the snapshot of the other registry has it."""
 
 
+@dataclass
+class Counts:
+    """What a pull did, in records."""
+
+    created: int = 0
+    updated: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    """Not stored: the registry here does not accept them, or they name something that cannot be had."""
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Add what was counted elsewhere."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
+
+    def __str__(self) -> str:
+        """Write it as a line."""
+        return ", ".join(f"{getattr(self, f.name)} {f.name}" for f in fields(self))
+
+
 class Taken(NamedTuple):
     """How many records were created, updated or left unchanged, and those that need a look of their own."""
 
@@ -34,7 +56,7 @@ class Taken(NamedTuple):
 def read(resource: Resource, data: dict[str, Any]) -> RecordIn:
     """Read a record as it is answered as one that is given; raises `ValidationError`."""
     assert resource.create is not None  # noqa: S101 -- every resource of the feed can be written
-    return resource.create.model_validate_json(json.dumps({k: v for k, v in data.items() if v is not None}))
+    return resource.create.model_validate({k: v for k, v in data.items() if v is not None})
 
 
 async def take(
@@ -156,4 +178,4 @@ async def _note(transaction: Transaction, peer: str, stored: dict[UUID, tuple[in
         await transaction.fetch(sql, peer, *(list(column) for column in zip(*rows, strict=True)))
 
 
-__all__ = ["Sent", "Taken", "read", "take"]
+__all__ = ["Counts", "Sent", "Taken", "read", "take"]

@@ -7,8 +7,7 @@ we have from there. So an echo between two registries stops after one hop. What 
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +25,7 @@ from app.core.errors import Conflict, Gone, Invalid
 from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import insert, references, rows_of, standing, tables_of
-from app.exchange.arrivals import read, take
+from app.exchange.arrivals import Counts, read, take
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 500
@@ -36,27 +35,6 @@ PAGE = 500
 """Changes asked for at a time."""
 
 NAMES = {r.name: r.type for r in ORDER}
-
-
-@dataclass
-class Counts:
-    """What a pull did, in records."""
-
-    created: int = 0
-    updated: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    """Not stored: the registry here does not accept them, or they name something that cannot be had."""
-
-    def add(self, counts: Mapping[str, int]) -> None:
-        """Add what was counted elsewhere."""
-        for name, count in counts.items():
-            setattr(self, name, getattr(self, name) + count)
-
-    def __str__(self) -> str:
-        """Write it as a line."""
-        return ", ".join(f"{getattr(self, f.name)} {f.name}" for f in fields(self))
 
 
 class Pull:
