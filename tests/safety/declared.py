@@ -60,7 +60,7 @@ DELETED = {
 }  # fmt: skip
 ASKED = {
     "judged_not_same", "known_documents", "search_names", "similar_persons", "name_keys", "name_slips", "name_near",
-    "name_about", "name_consonants", "is_common", "first_named", "common_among",
+    "name_about", "name_consonants", "is_common", "first_named", "common_among", "meant",
 }  # fmt: skip
 FUNCTIONS = {
     "chronika_public": ASKED,
