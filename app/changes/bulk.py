@@ -1,7 +1,6 @@
 """Writing in bulk: rows that are made, changed or left alone by their identity, all of them or each by itself."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -270,7 +269,7 @@ def _read(text: bytes, origin: str) -> Item | Problem:
     assert create is not None  # noqa: S101 -- every resource of the feed can be written
     data = {k: v for k, v in row.data.items() if v is not None} | {"origin": row.origin, "origin_id": row.origin_id}
     try:
-        return Item(RESOURCES[row.type], create.model_validate_json(json.dumps(data)), row.base_version)
+        return Item(RESOURCES[row.type], create.model_validate(data), row.base_version)
     except ValidationError as error:
         return _invalid(error, ("data",))
 

@@ -96,11 +96,11 @@ class Item:
 
     def wrong(self) -> Problem | None:
         """Say what keeps it from being stored, as far as that is known before it is tried."""
+        if self.barred is not None or not (self.missing or self.unknown):
+            return self.barred
         wrong = [missing_reference(pointer, table) for pointer, table, _ in self.missing]
         wrong += [missing_code(pointer, vocabulary) for pointer, vocabulary, _ in self.unknown]
-        if self.barred is None and wrong:
-            return Invalid("See `errors` for each part that is wrong.", errors=wrong)
-        return self.barred
+        return Invalid("See `errors` for each part that is wrong.", errors=wrong)
 
 
 Unit = Sequence[Item]
@@ -200,21 +200,27 @@ class _Storing:
     async def _resolve(self, chosen: range) -> tuple[list[int], Known]:
         """Find what units name; return those that can be stored, and note what is wrong with the others."""
         units = {n: self.units[n] for n in chosen}
-        named = {i: list(references(i.given)) for unit in units.values() for i in unit if not i.leave}
-        refs = self.known | {name: _id(i) for unit in units.values() for i in unit if i.kept for name in i.names()}
-        wanted = {(table, ref) for some in named.values() for _, table, ref in some if (table, ref) not in refs}
+        items = [i for unit in units.values() for i in unit]
+        named = {i: list(references(i.given)) for i in items if not i.leave}
+        tables = {table for some in named.values() for _, table, _ in some}
+
+        def told(some: Iterable[Item]) -> Known:
+            return {name: _id(i) for i in some if i.resource.name in tables for name in i.names()}
+
+        refs = self.known | told(i for i in items if i.kept)
+        wanted = {(table, ref) for some in named.values() for _, table, ref in some} - refs.keys()
         refs |= await find_refs(self.transaction, wanted)
         while True:
             found, sound = dict(refs), []
             if self.forward:
-                found |= {name: _id(i) for unit in units.values() for i in unit for name in i.names()}
+                found |= told(i for unit in units.values() for i in unit)
             for n, unit in units.items():
                 for item in unit:
                     item.missing = [x for x in named.get(item, []) if x[1:] not in found]
                 self.problems[n] = next((p for i in unit if (p := i.wrong()) is not None), None)
                 if self.problems[n] is None:
                     sound.append(n)
-                    found |= {name: _id(i) for i in unit for name in i.names()}
+                    found |= told(unit)
             if not self.forward or len(sound) == len(units):
                 return sound, found
             units = {n: units[n] for n in sound}
@@ -285,6 +291,8 @@ async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
 def _parents_first(items: Iterable[Item], rows: dict[Item, dict[str, Rows]]) -> list[Item]:
     """Order records such that each comes after the one that it is part of: its level depends on that one's."""
     by_id = {i.id: i for i in items}
+    if not any("parent_id" in i.resource.table.c or "base_id" in i.resource.table.c for i in by_id.values()):
+        return list(by_id.values())
     placed: dict[Item, None] = {}
 
     def place(item: Item, below: frozenset[Item]) -> None:
@@ -305,8 +313,9 @@ async def _insert(transaction: Transaction, new: dict[Item, dict[str, Rows]]) ->
     tables: dict[str, Table] = {}
     rows: dict[str, Rows] = {}
     for item in _parents_first(new, new):
-        tables[item.resource.table.name] = item.resource.table
-        tables |= {n: t for n, (t, _) in tables_of(item.resource).items()}
+        if item.resource.table.name not in tables:
+            tables[item.resource.table.name] = item.resource.table
+            tables |= {n: t for n, (t, _) in tables_of(item.resource).items()}
         for name, some in new[item].items():
             rows.setdefault(name, []).extend(some)
     own = [name for name in ORDER if name in rows]

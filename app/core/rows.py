@@ -1,8 +1,9 @@
 """From a validated input to rows, and rows into tables: what a record refers to, its columns, its parts."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Protocol, get_args
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pydantic_core
 from sqlalchemy import Computed, Table
 
 from app.core.database import Transaction
-from app.core.edtf import DateIn
+from app.core.edtf import DateIn, bounds
 from app.core.errors import FieldProblem, Invalid
 from app.core.records import LEVELS, PartIn, RecordIn, Resource
 from app.core.refs import TARGETS, Ref, To
@@ -30,32 +31,32 @@ class Found(Protocol):
 
 
 @cache
-def _fields(given: type[RecordIn | PartIn], table: Table) -> tuple[tuple[str, str | None, bool], ...]:
-    """Return of each field its name, the table that it refers to, and whether a column has its name."""
+def _fields(given: type[RecordIn | PartIn], table: Table) -> tuple[tuple[str, str | None, str], ...]:
+    """Return of each field that has a column its name, the table that it refers to, and the column."""
     found = []
     for name, info in given.model_fields.items():
         to = next((m.table for m in info.metadata if isinstance(m, To)), None)
-        found.append((name, to, name in table.c))
+        column = f"{name}_id" if to is not None else name
+        if column in table.c and name != "level":
+            found.append((name, to, column))
     return tuple(found)
 
 
 def _columns(given: RecordIn | PartIn, refs: Found, table: Table) -> dict[str, Any]:
     """Return the columns of one input: scalars as they are, a date as five, a reference as an id; parts have tables."""
-    row: dict[str, Any] = {}
-    for name, to, kept in _fields(type(given), table):
-        value = getattr(given, name)
-        if isinstance(value, DateIn):
+    row: dict[str, Any] = {"level": LEVELS.index(given.level) if given.level is not None else None}
+    values = given.__dict__
+    for name, to, column in _fields(type(given), table):
+        value = values[name]
+        if to is not None:
+            row[column] = refs[to, value] if value is not None else None
+        elif isinstance(value, DateIn):
+            bound = bounds(value.edtf)
             row[name] = value.edtf
-            row[f"{name}_earliest"] = value.earliest
-            row[f"{name}_latest"] = value.latest
-            row[f"{name}_printed"] = value.printed
-            row[f"{name}_inferred"] = value.inferred
-        elif to is not None and not isinstance(value, list):
-            row[f"{name}_id"] = refs[to, value] if value is not None else None
-        elif name == "level":
-            row["level"] = LEVELS.index(value) if value is not None else None
-        elif kept:
-            row[name] = value
+            row[f"{name}_earliest"], row[f"{name}_latest"] = bound.earliest, bound.latest
+            row[f"{name}_printed"], row[f"{name}_inferred"] = value.printed, value.inferred
+        else:
+            row[column] = value
     return row
 
 
@@ -116,19 +117,35 @@ def references(given: RecordIn | PartIn, pointer: str = "") -> Iterator[tuple[st
             yield at, table, value
 
 
+def standing(table: str, on: str) -> str:
+    """Return the SELECT of the record `t` that meets `on`, or of the one into which such a record was merged.
+
+    A merge is followed as far as the caller's own role can see it: a tombstone is as hidden as what it leads to.
+    """
+    return f"""coalesce((SELECT t.id FROM {table} t WHERE {on}), (
+        WITH RECURSIVE led (id) AS (
+            SELECT t.merged_into FROM tombstones t WHERE {on} AND t.merged_into IS NOT NULL
+            UNION SELECT t.merged_into FROM led JOIN tombstones t ON t.id = led.id WHERE t.merged_into IS NOT NULL
+        ) SELECT s.id FROM led JOIN {table} s ON s.id = led.id))"""  # noqa: S608 -- names of our own tables
+
+
 def _finding(table: str, form: str) -> str:
     """Return the SELECT that finds references of one form in one table."""
-    column = (TARGETS[table].key or "id") if form == "key" else "id"
-    on = {
-        "id": "t.id = r.id",
-        "key": f'r.key = t."{column}"' if TARGETS[table].key else "false",
-        "origin": "t.origin = r.origin AND t.origin_id = r.origin_id",
-    }[form]
-    return f"SELECT r.n, (SELECT t.id FROM {table} t WHERE {on}) AS id FROM r WHERE tab = '{table}' AND form = '{form}'"  # noqa: S608 -- names of our own tables
+    if form == "key":  # nothing that has a key is ever merged
+        key = TARGETS[table].key
+        found = f'(SELECT t.id FROM {table} t WHERE t."{key}" = r.key)' if key else "NULL::uuid"  # noqa: S608
+    else:
+        found = standing(
+            table, {"id": "t.id = r.id", "origin": "t.origin = r.origin AND t.origin_id = r.origin_id"}[form]
+        )
+    return f"SELECT r.n, {found} AS id FROM r WHERE tab = '{table}' AND form = '{form}'"  # noqa: S608
 
 
 async def find_refs(transaction: Transaction, wanted: Collection[tuple[str, Ref]]) -> dict[tuple[str, Ref], UUID]:
-    """Look references up in one statement, under the caller's own role: a hidden record answers as an absent one."""
+    """Look references up in one statement, under the caller's own role: a hidden record answers as an absent one.
+
+    What was merged stands for the record that it was merged into.
+    """
     listed, asked = list(wanted), []
     for n, (table, ref) in enumerate(listed):
         form = "id" if ref.id is not None else "key" if ref.key is not None else "origin"
@@ -229,13 +246,15 @@ def to_json(rows: Rows) -> str:
 
 
 async def insert(transaction: Transaction, rows: dict[str, Rows], tables: dict[str, Table]) -> None:
-    """Insert the rows of one record, each table in one statement, the record first."""
+    """Insert rows, each table in one statement, records first; a column that is left out is null like one of null."""
     for name, some in rows.items():
         if some:
-            await transaction.fetch(insert_sql(tables[name]), to_json(some))
+            said = [{column: value for column, value in row.items() if value is not None} for row in some]
+            await transaction.fetch(insert_sql(tables[name]), to_json(said))
 
 
-def tables_of(resource: Resource) -> dict[str, tuple[Table, str]]:
+@cache
+def tables_of(resource: Resource) -> Mapping[str, tuple[Table, str]]:
     """Return the tables of a resource's parts and links, with the column that points at the owner."""
     found: dict[str, tuple[Table, str]] = {}
 
@@ -246,7 +265,7 @@ def tables_of(resource: Resource) -> dict[str, tuple[Table, str]]:
 
     add(resource.parts)
     found |= {x.table.name: (x.table, x.owner) for x in resource.links}
-    return found
+    return MappingProxyType(found)
 
 
 def same(kept: dict[str, Any], given: dict[str, Any], ignored: set[str]) -> bool:

@@ -35,6 +35,8 @@ PROSE_PATTERN = rf"^[ \t\n\r]*[^\s{_UNSAFE}][^{_UNSAFE}]*$"
 
 def _clean(value: str) -> str:
     """Return the text in NFC without surrounding space, refusing characters that are unsafe to keep or to show."""
+    if value.isascii() and value.isprintable() and (plain := value.strip()):
+        return plain  # it is all this already
     if _REFUSED.search(value):
         raise PydanticCustomError(
             "text_characters",
@@ -56,7 +58,7 @@ def _refuse_longer(value: str, limit: int) -> str:
 
 def _line(value: str) -> str:
     cleaned = _clean(value)
-    if _BREAK.search(cleaned):
+    if not cleaned.isprintable() and _BREAK.search(cleaned):
         raise PydanticCustomError("text_lines", "must be a single line without tabs")
     return _refuse_longer(cleaned, LINE_LENGTH)
 

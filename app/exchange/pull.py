@@ -25,7 +25,7 @@ from app.core.database import Database, Transaction, problem_of
 from app.core.errors import Conflict, Gone, Invalid
 from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
-from app.core.rows import insert, references, rows_of, tables_of
+from app.core.rows import insert, references, rows_of, standing, tables_of
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 200
@@ -312,10 +312,15 @@ class Pull:
         return (found["id"], True) if found else (None, False)
 
     async def _reference(self, transaction: Transaction, table: str, ref: Ref, above: frozenset[str]) -> UUID:
-        """Return the id here of what a record names; what is not here is asked for and stored first."""
+        """Return the id here of what a record names; what is not here is asked for and stored first.
+
+        Whoever was merged here is now the one who stayed. What was deleted here is not asked for again: it stays the
+        id of nobody, which the database refuses.
+        """
         row = await transaction.row(
-            "SELECT coalesce((SELECT local_id FROM pulled WHERE peer = $1 AND remote_id = $2), "  # noqa: S608
-            f"(SELECT id FROM {table} WHERE id = $2)) AS id",
+            "SELECT coalesce("  # noqa: S608
+            + standing(table, "t.id = coalesce(k.local_id, $2)")
+            + ", k.local_id) AS id FROM (VALUES (1)) AS one LEFT JOIN pulled k ON k.peer = $1 AND k.remote_id = $2",
             self._name,
             ref.id,
         )

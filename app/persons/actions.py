@@ -8,6 +8,8 @@ from fastapi import Response
 from app.core.access import Writer
 from app.core.crud import missing
 from app.core.errors import NotFound
+from app.core.refs import Ref
+from app.core.rows import find_refs
 from app.persons.models import Erasure, ProtectedFields
 from app.persons.queries import PERSONS
 
@@ -34,6 +36,11 @@ async def read_protected(person_id: UUID, writer: Writer) -> Response:
 async def write_protected(person_id: UUID, given: ProtectedFields, writer: Writer) -> Response:
     """Replace the protected part and answer it."""
     await _known(person_id, writer)
+    related = {r.person: Ref(id=r.person) for r in given.relatives if r.person is not None}
+    found = await find_refs(writer.transaction, {("persons", ref) for ref in related.values()})
+    for relative in given.relatives:
+        if relative.person is not None:  # whoever was merged is now the one who stayed
+            relative.person = found.get(("persons", related[relative.person]), relative.person)
     content = given.model_dump(mode="json")
     await writer.transaction.fetch(
         "INSERT INTO persons_private (person_id, content) VALUES ($1, $2::jsonb) "

@@ -1,7 +1,7 @@
 """Who is the same person as whom: suggestions with their reasons, judgements against them, merging and its undo."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from fastapi import Response
@@ -15,7 +15,8 @@ from app.core.likeness import of_names, telling
 from app.core.name_questions import resembling
 from app.core.reads import absent
 from app.core.records import Input, Read
-from app.core.refs import Reference
+from app.core.refs import Ref, Reference
+from app.core.rows import find_refs
 from app.persons.queries import PERSONS
 
 THRESHOLD = 0.82
@@ -65,38 +66,54 @@ class Merge(Input):
     into: Annotated[UUID, Field(description="Id of the person who stays.")]
 
 
-NAMES = """
-SELECT ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 100)
+MINE = """
+SELECT p.born_earliest, p.born_latest,
+       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 100) AS names
   FROM persons p WHERE p.id = $1
 """
 
 CANDIDATES = """
-WITH mine AS (SELECT id, born_earliest, born_latest FROM persons WHERE id = $1),
-near AS (SELECT s.id FROM similar_persons($1, $2) s WHERE NOT judged_not_same(s.id, $1))
-SELECT p.id, p.id = $1 AS own, p.born_earliest, p.born_latest,
-       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names,
-       p.id <> $1 AND EXISTS (SELECT FROM participants a JOIN participants b ON b.event_id = a.event_id
-                               WHERE a.person_id = $1 AND b.person_id = p.id) AS event,
-       p.id <> $1 AND EXISTS (SELECT case_id FROM charges WHERE person_id = $1 INTERSECT
-                              SELECT case_id FROM charges WHERE person_id = p.id) AS "case",
-       p.id <> $1 AND EXISTS (SELECT FROM participants a JOIN events e ON e.id = a.event_id
-                              JOIN events f ON f.place_id = e.place_id JOIN participants b ON b.event_id = f.id
-                               WHERE a.person_id = $1 AND b.person_id = p.id) AS place
-  FROM persons p WHERE EXISTS (SELECT FROM mine) AND (p.id = $1 OR p.id IN (SELECT id FROM near))
+SELECT p.id, p.born_earliest, p.born_latest,
+       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names
+  FROM similar_persons($1, $2) s JOIN persons p ON p.id = s.id WHERE NOT judged_not_same(s.id, $1)
 """
-"""The person and all candidates, under the caller's own rights."""
+"""Whose names are about like these, under the caller's own rights."""
+
+SHARED_BY = """
+WITH mine AS MATERIALIZED (SELECT DISTINCT event_id FROM participants WHERE person_id = $1 LIMIT 500),
+event AS MATERIALIZED (
+    SELECT DISTINCT b.person_id FROM mine JOIN participants b USING (event_id) WHERE b.person_id = ANY ($2::uuid[])),
+cases AS MATERIALIZED (
+    SELECT DISTINCT h.person_id
+      FROM (SELECT DISTINCT case_id FROM charges WHERE person_id = $1 LIMIT 500) AS own JOIN charges h USING (case_id)
+     WHERE h.person_id = ANY ($2::uuid[])),
+places AS MATERIALIZED (SELECT DISTINCT e.place_id FROM mine JOIN events e ON e.id = mine.event_id)
+SELECT c.id, c.id IN (SELECT person_id FROM event) AS event, c.id IN (SELECT person_id FROM cases) AS "case",
+       EXISTS (SELECT FROM (SELECT event_id FROM participants p WHERE p.person_id = c.id LIMIT 50) AS a
+                 JOIN events e ON e.id = a.event_id WHERE e.place_id IN (SELECT place_id FROM places)) AS place
+  FROM unnest($2::uuid[]) AS c (id)
+"""
+"""What each of some persons shares with another, as far as the caller may see it of both.
+
+Of somebody who took part in very many events, such as a judge, only some are looked at.
+"""
 
 
 async def get_similar(person_id: UUID, caller: Caller) -> Response:
     """Answer who may be the same person; for a person who is not there, as `GET /v1/persons/{id}` does."""
-    names = await caller.database.row(caller.audience, NAMES, person_id)
-    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id, resembling(names[0])) if names else []
-    own = next((r for r in rows if r["own"]), None)
+    own = await caller.database.row(caller.audience, MINE, person_id)
     if own is None:
         await absent(PERSONS, person_id, caller)
-    found = [s for r in rows if not r["own"] if (s := _compare(own, r)) is not None]
+    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id, resembling(own["names"]))
+    mine = _distinct(own["names"])
+    alike = [(best, r) for r in rows if (best := _likeness(mine, r["names"])).score >= LEAST_LIKENESS]
+    alike = sorted(alike, key=lambda a: (-a[0].score, str(a[1]["id"])))[:MOST]
+    ids = [r["id"] for _, r in alike]
+    shared = await caller.database.fetch(caller.audience, SHARED_BY, person_id, ids) if ids else []
+    by_id = {r["id"]: r for r in shared}
+    found = [s for best, r in alike if (s := _judged(best, own, r, by_id[r["id"]])) is not None]
     found.sort(key=lambda s: (-s.score, str(s.person.id)))
-    body = Similars(items=found[:MOST]).model_dump_json().encode()
+    body = Similars(items=found).model_dump_json().encode()
     return conditional(caller.request, body, etag_of(body))
 
 
@@ -127,22 +144,34 @@ def _distinct(names: list[str]) -> list[str]:
     return list({tuple(readings[0] for readings in telling(name)): name for name in reversed(names)}.values())
 
 
-def _compare(own: Any, other: Any) -> Similar | None:
+class Likeness(NamedTuple):
+    """How alike two persons' names are: the score of the two most alike, and these."""
+
+    score: float
+    own: str
+    other: str
+
+
+def _likeness(own: list[str], other: list[str]) -> Likeness:
+    """Compare the names of two persons, each with each."""
+    pairs = (Likeness(of_names(a, b), a, b) for a in own for b in _distinct(other))
+    return max(pairs, default=Likeness(0.0, "", ""))
+
+
+def _judged(names: Likeness, own: Any, other: Any, shared: Any) -> Similar | None:
     """Score a candidate; None for one who is not like enough."""
-    pairs = ((of_names(a, b), a, b) for a in _distinct(own["names"]) for b in _distinct(other["names"]))
-    likeness, one, another = max(pairs, default=(0.0, "", ""))
-    reasons = [Reason(kind="names", says="for", weight=round(likeness, 3), detail=f"{one} ~ {another}")]
+    reasons = [Reason(kind="names", says="for", weight=round(names.score, 3), detail=f"{names.own} ~ {names.other}")]
     reasons += [
-        Reason(kind=kind, says="for", weight=EVIDENCE[kind], detail=detail) for kind, detail in SHARED if other[kind]
+        Reason(kind=kind, says="for", weight=EVIDENCE[kind], detail=detail) for kind, detail in SHARED if shared[kind]
     ]
     born = _born(own, other)
     against = born is not None and born.says == "against"
     if born is not None:
         reasons.append(born)
-    gained = likeness + sum(r.weight for r in reasons[1:] if r.says == "for")
-    if likeness < LEAST_LIKENESS or gained < THRESHOLD:
+    gained = names.score + sum(r.weight for r in reasons[1:] if r.says == "for")
+    if gained < THRESHOLD:
         return None
-    score = min(0.9 * likeness + (gained - likeness), 1.0) * (CONTRADICTED if against else 1.0)
+    score = min(0.9 * names.score + (gained - names.score), 1.0) * (CONTRADICTED if against else 1.0)
     return Similar(
         person=Reference(id=other["id"], label=other["names"][0] if other["names"] else None),
         score=round(score, 3),
@@ -195,16 +224,18 @@ async def merge_persons(person_id: UUID, into: UUID, writer: Writer) -> Response
     Names, affiliations and citations are added to those of the one who stays, whatever named the other names that one,
     and the protected parts become one. Other fields stay as they are; the merged person's are in its history.
     """
-    if person_id == into:
-        detail = "a person cannot be merged into itself"
-        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
     current = await locked(PERSONS, person_id, writer.transaction)
     if current is None:
         await missing(PERSONS, person_id, writer)
     expect(current, match_version(writer.caller.request))
-    if await writer.transaction.row("SELECT FROM persons WHERE id = $1", into) is None:
+    stays = await find_refs(writer.transaction, {("persons", Ref(id=into))})
+    if not stays:
         detail = "there is no such person, as far as this key can see"
         raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="unknown_reference", detail=detail)])
+    (into,) = stays.values()
+    if person_id == into:
+        detail = "a person cannot be merged into itself"
+        raise Invalid(detail, errors=[FieldProblem(pointer="/into", code="same", detail=detail)])
     row = await writer.transaction.row("SELECT judged_not_same($1, $2)", person_id, into)
     if row[0]:
         detail = "These two were judged not to be the same person; take that back first."

@@ -106,6 +106,20 @@ async def test_everything_that_the_key_may_see_is_brought_and_then_nothing(two: 
     assert await b.position() == position, "nothing was written"
 
 
+async def test_what_names_a_person_who_was_merged_here_is_taken_for_who_stays(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons")
+    await b.pull(a).run()
+    stays = await b.make("persons")
+    merge = f"/v1/persons/{person['id']}/merge"
+    merged = await b.editor.post(merge, json={"into": stays["id"]}, headers={"If-Match": "*"})
+    assert merged.status_code == 200, merged.text
+    await a.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    assert (await pulled(b, a))[2] == 0
+    (event,) = await b.holds("events")
+    assert event["participants"][0]["person"]["id"] == stays["id"]
+
+
 async def test_what_was_made_here_is_not_removed_because_it_was_withdrawn_there(two: tuple[Registry, Registry]) -> None:
     """A record that this registry made for a third origin goes there, is withdrawn, and its removal comes back."""
     a, b = two

@@ -56,3 +56,22 @@ async def test_a_name_that_very_many_have_is_answered_page_by_page(api: Api, own
     assert counted["count"] == MANY + 3
     women = await _page(api.public, "/v1/persons?q=Siarhei&sex=female&limit=200&count=exact&fields=id")
     assert (women["count"], len(women["items"])) == (MANY // 1000, MANY // 1000)
+
+
+async def test_of_very_many_namesakes_those_are_suggested_who_share_more(api: Api, owner: asyncpg.Connection) -> None:
+    async with owner.transaction():
+        await owner.execute(FILL.format(many=MANY))
+    asked = await owner.fetchval("SELECT common_among('person_keys_public', '{sargai,sargai:*,tikan,tikan:*}')")
+    assert sorted(asked) == ["sargai", "sargai:*"], "the test is of the common way"
+    own = await make(api.editor, "persons", names=[{"text": "Сяргей Ціхан"}], born="1978-08-18")
+    slip = await make(api.editor, "persons", names=[{"text": "Сергей Тыхан"}])
+    begun = await make(api.editor, "persons", names=[{"text": "С. Тихан"}])
+    body = await _page(api.public, f"/v1/persons/{own['id']}/similar")
+    assert {i["person"]["id"] for i in body["items"]} == {slip["id"], begun["id"]}
+
+    alone = await make(api.editor, "persons", names=[{"text": "Сяргей"}], born="1978-08-18")
+    twin = await make(api.editor, "persons", names=[{"text": "Siarhei"}], born="1978-08-18")
+    began = time.monotonic()
+    body = await _page(api.public, f"/v1/persons/{alone['id']}/similar")
+    assert time.monotonic() - began < 5
+    assert body["items"][0]["person"]["id"] == twin["id"]

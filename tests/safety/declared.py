@@ -35,7 +35,7 @@ for _kind in NAMED:
     READ_BY[f"{_kind}_keys_restricted"] = set()
 SOME_COLUMNS = {
     ("tombstones", "chronika_public"): {"id", "record_type", "merged_into"},
-    ("tombstones", "chronika_partner"): {"id", "record_type", "merged_into"},
+    ("tombstones", "chronika_partner"): {"id", "record_type", "merged_into", "origin", "origin_id"},
     ("persons_private", "chronika_guardian"): {"person_id"},
     **{
         ("changes", f"chronika_{who}"): {"uid", "record_type", "record_id", "origin", "at", f"had_{who}", f"seq_{who}"}
@@ -60,7 +60,7 @@ DELETED = {
 }  # fmt: skip
 ASKED = {
     "judged_not_same", "known_documents", "search_names", "similar_persons", "name_keys", "name_slips", "name_near",
-    "name_about", "name_consonants", "is_common", "first_named",
+    "name_about", "name_consonants", "is_common", "first_named", "common_among",
 }  # fmt: skip
 FUNCTIONS = {
     "chronika_public": ASKED,
