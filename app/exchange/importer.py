@@ -4,7 +4,7 @@ Every record has an origin and an id there, so that importing again finds it: an
 updated. A row is taken as a whole: where one of its records is wrong, none of them is written, and the report says why.
 """
 
-import json
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,9 @@ from app.exchange.store import Outcome, Seen, Store, Unit
 
 BATCH = 200
 """Rows of one transaction: enough to make a statement's cost small, few enough to be done within its time limit."""
+
+TURN = 20
+"""Rows that are prepared before the statements under way have their turn."""
 
 SHARED = 5000
 
@@ -37,7 +40,7 @@ def _validated(resource: str, data: dict[str, Any], name: str) -> Any:
     if found is None or found.create is None:
         raise RowProblem(name, f"there is no resource {resource[:40]}")
     try:
-        return found.create.model_validate_json(json.dumps(data))
+        return found.create.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([name, *(str(p) for p in first["loc"])])
@@ -131,21 +134,33 @@ class Run:
         self.reject(line, column, problem)
 
     async def run(self, rows: Iterable[Row], units_of: Callable[[Row, Outcome], Unit | None]) -> None:
-        """Import all rows."""
+        """Import all rows; while the database stores one batch, the next is prepared."""
         waiting: list[Unit] = []
         batch: list[Unit] = []
-        for row in rows:
-            self.outcome.rows += 1
-            if (unit := self._unit(row, units_of)) is not None:
-                batch.append(unit)
-            if len(batch) >= BATCH:
-                waiting += await self._write(batch, wait=self.wait)
-                batch = []
-                self.moved(self.outcome.rows)
-        waiting += await self._write(batch, wait=self.wait)
+        writing: asyncio.Task[None] | None = None
+
+        async def write(some: list[Unit], done: int) -> None:
+            waiting.extend(await self._write(some, wait=self.wait))
+            self.moved(done)
+
+        try:
+            for row in rows:
+                self.outcome.rows += 1
+                if (unit := self._unit(row, units_of)) is not None:
+                    batch.append(unit)
+                if self.outcome.rows % TURN == 0:
+                    await asyncio.sleep(0)
+                if len(batch) >= BATCH:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(write(batch, self.outcome.rows))
+                    batch = []
+        finally:
+            if writing is not None:  # what was begun is ended, whatever the next rows are
+                await writing
+        await write(batch, self.outcome.rows)
         # Records that name one another can only come together.
         await self._write(waiting, wait=False)
-        self.moved(self.outcome.rows)
 
     def _unit(self, row: Row, units_of: Callable[[Row, Outcome], Unit | None]) -> Unit | None:
         try:

@@ -272,9 +272,9 @@ class Values:
     def _known(self, column: str, spec: ValueSpec, text: str | None) -> str | None:
         if text is None or (spec.table is None and spec.map is None):
             return text
-        table = {**(self.tables[spec.table] if spec.table else {}), **(spec.map or {})}
-        if text in table:
-            return text_of(table[text])
+        for table in (spec.map, self.tables[spec.table] if spec.table else None):
+            if table and text in table:
+                return text_of(table[text])
         if spec.unknown == "keep":
             return text
         if spec.unknown == "skip":
