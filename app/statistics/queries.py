@@ -164,7 +164,8 @@ def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
     fact, values = fact_of(plan, groups)
     assert fact.lo is not None and fact.hi is not None  # noqa: PT018, S101 -- every flow is dated
     lo, hi = fact.lo, fact.hi
-    if fact.distinct and plan.time in COARSE:
+    coarse = fact.distinct and fact.single is None and plan.time in COARSE
+    if coarse:
         lo, hi = _coarse(plan, lo), _coarse(plan, hi)
     dims = [v.label(f"d{n}") for n, v in enumerate(values)]
     alone = _alone(fact)
@@ -177,7 +178,7 @@ def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
     keys = [rows.c[n] for n in ("lo", "hi", *(c.name for c in apart))]
     if fact.distinct:
         source, dims = rolled(plan, groups, rows)
-        if alone is not None or plan.time in COARSE:
+        if alone is not None or coarse:
             return _together(rows, [*dims, *keys, rows.c.named], source).cte(name)
         return select(*dims, *keys, *(rows.c[a.name] for a in amounts)).select_from(source).cte(name)
     dates = [rows.c.lo, rows.c.hi]
@@ -195,8 +196,11 @@ def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
 
 
 def _alone(fact: Fact) -> SQL | None:
-    """Condition that a row is the only one of its entity; None where no row is known to be, or every one is."""
-    if fact.distinct and fact.single is None:
+    """Condition that a row is the only one of its entity; None where no row is known to be, or every one is.
+
+    Where people are joined, hardly an event is left without; to tell those apart would only cost.
+    """
+    if fact.distinct and (fact.single is None or {"participant", "any_participant"} & fact.joined.keys()):
         return None
     conditions = [*([fact.single] if fact.single is not None else []), *(not_(s) for s in fact.several)]
     return and_(*conditions) if conditions else None
