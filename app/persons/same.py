@@ -156,8 +156,8 @@ class Likeness(NamedTuple):
 
 
 def _likeness(own: list[str], other: list[str]) -> Likeness:
-    """Compare the names of two persons, each with each."""
-    pairs = (Likeness(of_names(a, b), a, b) for a in own for b in _distinct(other))
+    """Compare the names of two persons, each with each; `own` are distinct already."""
+    pairs = (Likeness(of_names(a, b), a, b) for b in _distinct(other) for a in own)
     return max(pairs, default=Likeness(0.0, "", ""))
 
 
