@@ -5,14 +5,17 @@ updated. A row is taken as a whole: where one of its records is wrong, none of t
 """
 
 import json
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from app.core.batches import Item
+from app.core.refs import Ref
 from app.exchange.mapping import Mapping, RowProblem, Values, digest, drafts
 from app.exchange.queries import ORDER
 from app.exchange.readers import Row
@@ -21,12 +24,22 @@ from app.exchange.store import Outcome, Seen, Store, Unit
 BATCH = 200
 """Rows of one transaction: enough to make a statement's cost small, few enough to be done within its time limit."""
 
+TOGETHER = 5000
+"""Rows of one transaction where they name one another."""
+
 SHARED = 5000
+"""Records of many rows that are kept in memory."""
 
 RESOURCES = {r.name: r for r in ORDER}
 
-Reject = Callable[[int, str, str], None]
-"""Takes a rejected row: line, column or field, and what is wrong."""
+Reject = Callable[[dict[str, Any]], None]
+"""Takes what the report says of a rejected row: line, column or field, and what is wrong."""
+
+UnitOf = Callable[[Row, Outcome], Unit | None]
+"""Makes the records of a row; None for one that only repeats another; raises `RowProblem`."""
+
+Numbered = tuple[int, Unit]
+"""The records of a row, with the row's place in the file: 0, 1, …"""
 
 
 # --- from rows to validated records -------------------------------------------------------------------
@@ -90,26 +103,20 @@ class Mapped:
         return None
 
 
-def own_records(resource: str) -> Callable[[Row, Outcome], Unit | None]:
-    """Return what turns the rows of our own export of a resource into validated records, ids and all."""
-    found = RESOURCES[resource]
+def own_record(row: Row, _outcome: Outcome) -> Unit:
+    """Return the record of a row of our own export, id and all; raises `RowProblem`."""
+    if row.problem:
+        raise RowProblem("", row.problem)
+    found = RESOURCES[row.of]
     assert found.create is not None  # noqa: S101 -- every record can be made
     known = {i.alias or n for n, i in found.create.model_fields.items()}
-
-    def unit_of(row: Row, _outcome: Outcome) -> Unit | None:
-        if row.problem:
-            raise RowProblem("", row.problem)
-        if row.cells.keys() == {"end", "count", "sha256"}:
-            return None
-        data = {k: v for k, v in row.cells.items() if v is not None or k not in known}
-        given = _validated(resource, data, found.type)
-        try:
-            record = UUID(str(row.cells.get("id")))
-        except ValueError:
-            raise RowProblem("id", "is not the id of a record") from None
-        return Unit(row.line, [Item(found, given, id=record)])
-
-    return unit_of
+    data = {k: v for k, v in row.cells.items() if v is not None or k not in known}
+    given = _validated(row.of, data, found.type)
+    try:
+        record = UUID(str(row.cells.get("id")))
+    except ValueError:
+        raise RowProblem("id", "is not the id of a record") from None
+    return Unit(row.line, [Item(found, given, id=record)], row.of)
 
 
 # --- the run ------------------------------------------------------------------------------------------
@@ -123,52 +130,93 @@ class Run:
     outcome: Outcome
     reject: Reject
     moved: Callable[[int], None]
+    unit_of: UnitOf
     wait: bool = False
-    """Whether what a row refers to may still come: such rows are set aside, and tried once more at the end."""
+    """Whether what a row names may come in a later one: such rows are set aside, and tried again."""
 
-    def _rejected(self, line: int, column: str, problem: str) -> None:
+    _wanted: Seen = field(default_factory=Seen)
+    """What rows that were set aside name, and the registry has not."""
+    _told: list[dict[str, Any]] = field(default_factory=list)
+
+    async def run(self, rows: Callable[[], Iterable[Row]]) -> None:
+        """Import all rows; `rows` gives them anew as often as it is called, so that none has to be kept."""
+        waiting = array("Q")
+        read = enumerate(rows())
+        while some := list(islice(read, BATCH)):
+            self.outcome.rows += len(some)
+            waiting.extend(await self._write(list(self._units(some)), wait=self.wait))
+            self.moved(self.outcome.rows)
+        while waiting:
+            left = await self._again(rows(), waiting, BATCH)
+            if len(left) == len(waiting):  # they wait for one another, or for what never comes
+                left = await self._again(rows(), waiting, TOGETHER, named=True)
+            if len(left) == len(waiting):
+                left = await self._again(rows(), waiting, TOGETHER, wait=False)
+            waiting = left
+
+    async def _again(
+        self, rows: Iterable[Row], waiting: "array[int]", size: int, *, named: bool = False, wait: bool = True
+    ) -> "array[int]":
+        """Try rows again that were set aside, with `named` only those that others name; return who waits still."""
+        left = array("Q")
+        places = iter(waiting)
+        place = next(places, None)
+
+        def units() -> Iterator[Numbered]:
+            nonlocal place
+            for n, row in enumerate(rows):
+                if n != place:
+                    continue
+                place = next(places, None)
+                for found in self._units([(n, row)]):
+                    if named and not self._is_wanted(found[1]):
+                        left.append(n)
+                    else:
+                        yield found
+
+        read = units()
+        while some := list(islice(read, size)):
+            left.extend(await self._write(some, wait=wait))
+        return array("Q", sorted(left))
+
+    def _units(self, rows: Iterable[tuple[int, Row]]) -> Iterator[Numbered]:
+        for n, row in rows:
+            try:
+                unit = self.unit_of(row, self.outcome)
+            except RowProblem as problem:
+                self._rejected(row, problem.column, problem.problem, problem.unknown)
+            else:
+                if unit is not None:
+                    yield n, unit
+
+    def _rejected(self, row: Row | Unit, column: str, problem: str, unknown: Iterable[tuple[str, str]]) -> None:
         self.outcome.rejected += 1
-        self.reject(line, column, problem)
+        self.outcome.note_unknown(unknown)
+        of = {"resource": row.of} if row.of else {}
+        self._told.append({**of, "line": row.line, "column": column, "problem": problem})
 
-    async def run(self, rows: Iterable[Row], units_of: Callable[[Row, Outcome], Unit | None]) -> None:
-        """Import all rows."""
-        waiting: list[Unit] = []
-        batch: list[Unit] = []
-        for row in rows:
-            self.outcome.rows += 1
-            if (unit := self._unit(row, units_of)) is not None:
-                batch.append(unit)
-            if len(batch) >= BATCH:
-                waiting += await self._write(batch, wait=self.wait)
-                batch = []
-                self.moved(self.outcome.rows)
-        waiting += await self._write(batch, wait=self.wait)
-        # Records that name one another can only come together.
-        await self._write(waiting, wait=False)
-        self.moved(self.outcome.rows)
-
-    def _unit(self, row: Row, units_of: Callable[[Row, Outcome], Unit | None]) -> Unit | None:
-        try:
-            unit = units_of(row, self.outcome)
-        except RowProblem as problem:
-            if problem.unknown:
-                self.outcome.unknown[problem.unknown] += 1
-            self._rejected(row.line, problem.column, problem.problem)
-            return None
-        return unit
-
-    async def _write(self, units: list[Unit], *, wait: bool) -> list[Unit]:
-        """Write a batch; return the rows to try again."""
-        if not units:
-            return []
-        done, rejected = await self.store.write(units)
+    async def _write(self, units: list[Numbered], *, wait: bool) -> list[int]:
+        """Write a batch, hand on what of it is rejected by line, and return the places of the rows to try again."""
+        done, rejected = await self.store.write([u for _, u in units]) if units else (Outcome(), [])
         self.outcome.add(done)
+        places = {id(unit): n for n, unit in units}
         again = []
         for row in rejected:
-            if wait and row.waits:
-                again.append(row.unit)
+            if wait and row.waits_for:
+                for name in map(_hash, row.waits_for):
+                    self._wanted.again(name, name)
+                again.append(places[id(row.unit)])
                 continue
-            if row.unknown:
-                self.outcome.unknown[row.unknown] += 1
-            self._rejected(row.unit.line, row.field, row.problem)
+            self._rejected(row.unit, row.column, row.problem, row.unknown)
+        for told in sorted(self._told, key=lambda t: t["line"]):
+            self.reject(told)
+        self._told.clear()
         return again
+
+    def _is_wanted(self, unit: Unit) -> bool:
+        return any(self._wanted.has(_hash(name)) for item in unit.items for name in item.names())
+
+
+def _hash(name: tuple[str, Ref]) -> str:
+    table, ref = name
+    return digest(table, ref.model_dump(mode="json"))
