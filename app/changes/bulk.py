@@ -256,9 +256,9 @@ def _read(text: bytes, origin: str) -> Item | Problem:
     """Read one row; return what is wrong with it, with pointers into it, where it cannot be read."""
     try:
         row = BulkRow.model_validate(parse_json(text))
-        row.origin = row.origin or origin
-        for name in ("origin", "origin_id"):
-            if row.data.get(name) not in (None, getattr(row, name)):
+        identity = {"origin": row.origin or origin, "origin_id": row.origin_id}
+        for name, said in identity.items():
+            if row.data.get(name) not in (None, said):
                 detail = f"{name} in data is another than the row's"
                 return Invalid(detail, errors=[FieldProblem(pointer=f"/data/{name}", code="differs", detail=detail)])
     except ValidationError as error:
@@ -267,7 +267,7 @@ def _read(text: bytes, origin: str) -> Item | Problem:
         return problem
     create = RESOURCES[row.type].create
     assert create is not None  # noqa: S101 -- every resource of the feed can be written
-    data = {k: v for k, v in row.data.items() if v is not None} | {"origin": row.origin, "origin_id": row.origin_id}
+    data = {k: v for k, v in row.data.items() if v is not None} | identity
     try:
         return Item(RESOURCES[row.type], create.model_validate(data), row.base_version)
     except ValidationError as error:

@@ -6,7 +6,6 @@ the set is halved until the record that it refuses stands alone, so that each ou
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -14,8 +13,9 @@ import asyncpg
 from sqlalchemy import Table
 
 from app.core.database import Transaction, problem_of
+from app.core.differences import different
 from app.core.errors import ChangedMeanwhile, Conflict, Gone, Invalid, Problem, Unavailable
-from app.core.records import Part, RecordIn, Resource
+from app.core.records import RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import (
     Rows,
@@ -30,7 +30,6 @@ from app.core.rows import (
     to_json,
     unknown_codes,
     update_sql,
-    writable,
 )
 from app.core.schema import RESOURCES as ORDER
 from app.core.vocabulary import code_fields
@@ -325,63 +324,9 @@ async def _insert(transaction: Transaction, new: dict[Item, dict[str, Rows]]) ->
 # --- records that are there -------------------------------------------------------------------------------
 
 
-def _compared(table: Table, owner: str) -> list[str]:
-    """Return the columns that say what a row is: all that are given but the ids, which may differ between equals."""
-    return [c for c in writable(table) if c not in {"id", owner, "origin", "origin_id"}]
-
-
-def _lists(parts: Sequence[Part], given: str, kept: str) -> list[tuple[str, str]]:
-    """Return for each list of parts its rows as given, in the document `given`, and as kept by the owner `kept`."""
-    both = []
-    for part in parts:
-        name, alias = part.table.name, f"{kept.partition('.')[0]}_{part.table.name}"
-        inner = _lists(part.parts, f"{alias}_given.doc", f"{alias}.id")
-        columns = [f'{alias}."{c}"' for c in _compared(part.table, part.owner)]
-        ours, theirs = (", ".join([*columns, *(pair[side] for pair in inner)]) for side in (0, 1))
-        given_rows = (
-            f"(SELECT array_agg(ROW({ours}) ORDER BY {alias}.position) "  # noqa: S608 -- names of our own tables
-            f"FROM jsonb_array_elements({given} -> '{name}') AS {alias}_given(doc), "
-            f"jsonb_populate_record(NULL::{name}, {alias}_given.doc) AS {alias})"
-        )
-        kept_rows = (
-            f"(SELECT array_agg(ROW({theirs}) ORDER BY {alias}.position, {alias}.id) "  # noqa: S608
-            f'FROM {name} AS {alias} WHERE {alias}."{part.owner}" = {kept})'
-        )
-        both.append((given_rows, kept_rows))
-    return both
-
-
-@cache
-def _different_sql(resource: Resource) -> str:
-    """Return the statement that tells which of the given records are not kept just so; ids of parts do not matter."""
-    name = resource.table.name
-    links = [Part(x.name, x.table, x.owner, resource.read) for x in resource.links]
-    pairs = _lists([*resource.parts, *links], "g.doc", "t.id")
-    own = _compared(resource.table, "id")
-    given, kept = (", ".join(f'{side}."{c}"' for c in own) for side in ("n", "t"))
-    different = [f"ROW({kept}) IS DISTINCT FROM ROW({given})"]
-    different += [f"{ours} IS DISTINCT FROM {theirs}" for ours, theirs in pairs]
-    return (
-        "SELECT t.id FROM jsonb_array_elements($1::jsonb) AS g(doc) "  # noqa: S608
-        f"CROSS JOIN LATERAL jsonb_populate_record(NULL::{name}, g.doc) AS n "
-        f"CROSS JOIN LATERAL (SELECT * FROM {name} k WHERE k.id = n.id LIMIT 1) AS t WHERE " + " OR ".join(different)
-    )
-
-
-def _document(resource: Resource, rows: dict[str, Rows]) -> dict[str, Any]:
-    """Return the rows of one record as one: the own row, with the rows of its parts under their tables' names."""
-    owned = tables_of(resource)
-    by_id = {row["id"]: dict(row) for some in rows.values() for row in some}
-    for name, (_, owner) in owned.items():
-        for row in rows.get(name, []):
-            by_id[row[owner]].setdefault(name, []).append(by_id[row["id"]])
-    return by_id[rows[resource.table.name][0]["id"]]
-
-
 async def _update(transaction: Transaction, resource: Resource, given: dict[Item, dict[str, Rows]]) -> list[Item]:
     """Bring records to what is given; return those that were not so already, which alone are locked and written."""
-    documents = [_document(resource, rows) for rows in given.values()]
-    found = {r[0] for r in await transaction.fetch(_different_sql(resource), to_json(documents))}
+    found = await different(transaction, resource, list(given.values()))
     changed = {_id(i): i for i in given if i.id in found}
     if not changed:
         return []

@@ -16,6 +16,7 @@ from sqlalchemy import (
     FromClause,
     Table,
     Text,
+    Uuid,
     any_,
     bindparam,
     case,
@@ -173,10 +174,11 @@ def refers(column: SQL, table: str, value: SQL) -> SQL:
 
 
 def named(row: FromClause, table: str, value: SQL) -> SQL:
-    """Condition that `row` is one of those given by id or natural key."""
+    """Condition that `row` is one of those given by id or natural key; an id that was merged means where it leads."""
     key = TARGETS[table].key
-    by_id = cast(row.c.id, Text) == any_(value)
-    return or_(by_id, row.c[key] == any_(value)) if key else by_id
+    if key is None:
+        return row.c.id.in_(select(func.meant(value, type_=Uuid()).column_valued("meant")))
+    return or_(cast(row.c.id, Text) == any_(value), row.c[key] == any_(value))  # few, and never merged
 
 
 def below(column: SQL, table: str, value: SQL) -> SQL:

@@ -14,7 +14,7 @@ from itertools import product
 
 from anyascii import anyascii
 
-VERSION = 2
+VERSION = 3
 
 MOST_READINGS = 6
 """Readings kept of one word; the likeliest come first."""
@@ -63,16 +63,26 @@ LETTERS = str.maketrans(
         "ě": "ie",
     }
 )
-"""Latin letters whose sign is more than an accent; all other accents are dropped."""
+"""Latin letters whose sign is more than an accent; of ą, ę and ó, too, all other accents are dropped."""
+
+KEPT = "çąęó"
+"""Signs that the rules below read: Polish nasals and ó, and what ć has become."""
 
 LACINKA = re.compile("[ŭłśźńćčšžĺ]")
 """A word with any of these is łacinka, Polish or Czech: there c is only ц and ch only х."""
+
+FRENCH = re.compile("tch|ï")
+"""A word with any of these may be French: there ch is ш."""
+
+WOLF = re.compile("^(ст|[вдпктмсжшчхгб])[оа]ў(?=[кгчжнбптмд]|с[^к])")
+"""Belarusian оў, аў before a consonant in a first syllable may be Russian ол: Воўк, Волк; Таўкачоў, Толкачёв."""
 
 Rule = tuple[str, tuple[str, ...]]
 
 LATIN: tuple[Rule, ...] = (
     ("^[jy]$", ("i", "u", "a")),
-    ("dzh|dž|dż", ("z",)),
+    ("v(?=[oa]n)(?:(?<=^liav)|(?<=^lav)(?=o)|(?<=^radziv)|(?<=^laryv))", ("v", "")),
+    ("dzh|dž|dż|dsch", ("z",)),
     ("dj", ("z", "di")),
     ("shch|szcz|stsch|schtsch|s4", ("s",)),
     ("tsch|tch|tsh|cz", ("4",)),
@@ -92,19 +102,35 @@ LATIN: tuple[Rule, ...] = (
     ("ç", ("t", "4")),
     ("x", ("ks",)),
     ("qu?", ("k",)),
+    ("ą(?=[bp])", ("am", "a")),
+    ("ą", ("an", "a")),
+    ("ę(?=[bp])", ("am", "a")),
+    ("ę", ("an", "a")),
+    ("ó", ("u", "o")),
     ("oo", ("u", "o")),
+    ("oe", ("oe", "u")),
     ("ee", ("e", "i")),
+    ("^(st|[bdgkhmpstvwz4])[oa][uw](?=[kgh4znbptmd]|s[^k])", (r"\g<0>", r"\1ol")),
     ("ou(?=[bdfgklmnprstz])", ("ou", "u")),
+    ("ff(?<=[oe]ff)$", ("v",)),
+    ("ine(?<=[a-z]{3}ine)$", ("ine", "in")),
+    ("gu(?=[eiy])", ("gu", "g")),
+    ("zk(?<=[ai]zk)(?=[iy]j?$|a[jy]a$)", ("zk", "tk")),
+    ("rz(?<=[kpt]rz)", ("rz", "s", "z")),
     ("rz", ("rz", "z")),
     ("^j(?=[aeiou])", ("i", "z")),
     ("[jy]", ("i",)),
+    ("iu(?<=[a-z4]iu)(?=[bdfghkmnpstz4])", ("iu", "iw")),
     ("h", ("g",)),
     ("w", ("v",)),
 )
 """What Latin letters stand for, in this order; several values are several readings of the whole word."""
 
-IN_LACINKA: tuple[Rule, ...] = (("ch", ("g",)), ("c|ç", ("t",)))
+IN_LACINKA: tuple[Rule, ...] = (("szcz", ("s",)), ("cz", ("4",)), ("ch", ("g",)), ("c|ç", ("t",)))
 """These go first in a word that shows itself to be łacinka."""
+
+IN_FRENCH: tuple[Rule, ...] = (("(?<![ts])ch", ("s", "4", "g")),)
+"""This goes first in a word that may be French."""
 
 COMMON: tuple[tuple[str, str], ...] = (
     ("i+", "i"),
@@ -114,15 +140,19 @@ COMMON: tuple[tuple[str, str], ...] = (
     ("dz", "d"),
     ("t[sz]", "t"),
     ("s[z4]", "s"),
+    ("st(?=[nl])", "s"),
     (r"(.)\1+", r"\1"),
 )
-"""Where Belarusian, Russian and their romanisations differ: iotation, ў/в/у, unstressed vowels, дз/д, ц/т, doubles."""
+"""Where Belarusian, Russian and their romanisations differ: iotation, ў/в/у, akanie, дз/д, ц/т, сн/стн, doubles."""
 
 ENDINGS: tuple[tuple[str, str], ...] = (
     ("(?<=[bdgkpt])ar$", "r"),
     ("(?<=[^aiv0-9][^aiv0-9])i$|(?<=[av][^aiv0-9])i$|(?<=i[^aiv0-9])i$", ""),
 )
 """Ends of words: Alaksandar and Aleksandr, -ski and -sky and -skij, Vital and Vitaly."""
+
+BETWEEN_VOWELS = re.compile("в(?=[оа]н)(?:(?<=^ляв)|(?<=^радзів)|(?<=^ларыв))")
+"""Belarusian has в between the vowels of Леон, Родион, Ларион: Лявонаў is Леонов, Радзівонаў is Родионов."""
 
 TWINS_LATIN = "aceiopxykmhtbë"
 TWINS_CYRILLIC = "асеіорхукмнтвё"
@@ -137,7 +167,7 @@ _JOINED = re.compile(
 _WORD = re.compile(r"[^\W_]+")
 _CYRILLIC = re.compile("[\u0400-\u052f]")
 _LATIN = re.compile("[a-z\u00df-\u024f]")
-_RULES = {pattern: re.compile(pattern) for pattern, _ in (*LATIN, *IN_LACINKA, *COMMON, *ENDINGS)}
+_RULES = {pattern: re.compile(pattern) for pattern, _ in (*LATIN, *IN_LACINKA, *IN_FRENCH, *COMMON, *ENDINGS)}
 
 
 def words_of(text: str) -> list[str]:
@@ -169,13 +199,18 @@ def _apply(form: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 def _read_latin(word: str) -> list[str]:
     """Return the ways to read a word in Latin letters; one way of reading a sign holds for the whole word."""
-    rules = (*IN_LACINKA, *LATIN) if LACINKA.search(word) else LATIN
+    rules = LATIN
+    if LACINKA.search(word):
+        rules = (*IN_LACINKA, *LATIN)
+    elif FRENCH.search(word):
+        rules = (*IN_FRENCH, *LATIN)
     plain = word.replace("dž", "dzh").replace("dż", "dzh").translate(LETTERS)
-    plain = "".join(c if c == "ç" else anyascii(c).lower() for c in plain)
-    forms = [re.sub("[^a-z0-9ç]", "", plain)]
+    plain = "".join(c if c in KEPT else anyascii(c).lower() for c in plain)
+    forms = [re.sub(f"[^a-z0-9{KEPT}]", "", plain)]
     for pattern, values in rules:
-        if any(_RULES[pattern].search(f) for f in forms):
-            forms = [_RULES[pattern].sub(v, f) for v, f in product(values, forms)][: 2 * MOST_READINGS]
+        rule = _RULES[pattern]
+        if any(map(rule.search, forms)):
+            forms = [rule.sub(v, f) for v, f in product(values, forms)][: 2 * MOST_READINGS]
     return forms
 
 
@@ -187,10 +222,9 @@ def readings(word: str, *, whole: bool = True) -> tuple[str, ...]:
     """
     word = _in_one_script(word)
     if _CYRILLIC.search(word):
-        words = dict.fromkeys([word, word.replace("хв", "ф")])  # Хведар and Фёдар
-        forms = [
-            _read_latin(w.replace("дж", "z").translate(CYRILLIC))[0] for w in words
-        ]  # Latin letters may be among them
+        words = dict.fromkeys([word, WOLF.sub(r"\1ол", word), BETWEEN_VOWELS.sub("", word), word.replace("хв", "ф")])
+        plain = [w.replace("дж", "z").translate(CYRILLIC) for w in words]
+        forms = [_read_latin(p)[0] for p in plain]  # Latin letters may be among them
     else:
         forms = _read_latin(word)
     rules = (*COMMON, *ENDINGS) if whole else COMMON

@@ -40,6 +40,16 @@ SQL = ColumnElement[Any]
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 
+Lang = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$",
+        max_length=35,
+        description="The reader's language (BCP 47), before Accept-Language: names in it come first.",
+    ),
+]
+
+
 class OneQuery(BaseModel):
     """Parameters of reading one record."""
 
@@ -53,14 +63,7 @@ class OneQuery(BaseModel):
             description="Related lists to embed, separated by commas: at most 200 records each, then a URL in `more`.",
         ),
     ] = None
-    lang: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$",
-            max_length=35,
-            description="The reader's language (BCP 47), before Accept-Language: names in it come first.",
-        ),
-    ] = None
+    lang: Lang = None
     fields: Annotated[
         str | None,
         Field(

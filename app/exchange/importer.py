@@ -4,7 +4,7 @@ Every record has an origin and an id there, so that importing again finds it: an
 updated. A row is taken as a whole: where one of its records is wrong, none of them is written, and the report says why.
 """
 
-import json
+import asyncio
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +24,9 @@ from app.exchange.store import Outcome, Seen, Store, Unit
 BATCH = 200
 """Rows of one transaction: enough to make a statement's cost small, few enough to be done within its time limit."""
 
+TURN = 20
+"""Rows that are prepared before the statements under way have their turn."""
+
 TOGETHER = 5000
 """Rows of one transaction where they name one another."""
 
@@ -38,9 +41,6 @@ Reject = Callable[[dict[str, Any]], None]
 UnitOf = Callable[[Row, Outcome], Unit | None]
 """Makes the records of a row; None for one that only repeats another; raises `RowProblem`."""
 
-Numbered = tuple[int, Unit]
-"""The records of a row, with the row's place in the file: 0, 1, …"""
-
 
 # --- from rows to validated records -------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ def _validated(resource: str, data: dict[str, Any], name: str) -> Any:
     if found is None or found.create is None:
         raise RowProblem(name, f"there is no resource {resource[:40]}")
     try:
-        return found.create.model_validate_json(json.dumps(data))
+        return found.create.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join([name, *(str(p) for p in first["loc"])])
@@ -123,6 +123,14 @@ def own_record(row: Row, _outcome: Outcome) -> Unit:
 
 
 @dataclass
+class Batch:
+    """Rows that are written together: their records with the row's place in the file, and what is rejected already."""
+
+    units: list[tuple[int, Unit]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
 class Run:
     """One import: takes rows, writes batches, hands on what is rejected."""
 
@@ -136,16 +144,10 @@ class Run:
 
     _wanted: Seen = field(default_factory=Seen)
     """What rows that were set aside name, and the registry has not."""
-    _told: list[dict[str, Any]] = field(default_factory=list)
 
     async def run(self, rows: Callable[[], Iterable[Row]]) -> None:
         """Import all rows; `rows` gives them anew as often as it is called, so that none has to be kept."""
-        waiting = array("Q")
-        read = enumerate(rows())
-        while some := list(islice(read, BATCH)):
-            self.outcome.rows += len(some)
-            waiting.extend(await self._write(list(self._units(some)), wait=self.wait))
-            self.moved(self.outcome.rows)
+        waiting = await self._first(enumerate(rows()))
         while waiting:
             left = await self._again(rows(), waiting, BATCH)
             if len(left) == len(waiting):  # they wait for one another, or for what never comes
@@ -154,67 +156,94 @@ class Run:
                 left = await self._again(rows(), waiting, TOGETHER, wait=False)
             waiting = left
 
+    async def _first(self, rows: Iterator[tuple[int, Row]]) -> "array[int]":
+        """Take all rows; while the database stores one batch, the next is prepared; return the places of who waits."""
+        waiting = array("Q")
+        writing: asyncio.Task[None] | None = None
+
+        async def write(batch: Batch, done: int) -> None:
+            waiting.extend(await self._write(batch, wait=self.wait))
+            self.moved(done)
+
+        try:
+            while some := list(islice(rows, BATCH)):
+                self.outcome.rows += len(some)
+                batch = Batch()
+                for n, row in some:
+                    self._prepare(batch, n, row)
+                    if n % TURN == 0:
+                        await asyncio.sleep(0)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(write(batch, self.outcome.rows))
+        finally:
+            if writing is not None:  # what was begun is ended, whatever the next rows are
+                await writing
+        return waiting
+
     async def _again(
         self, rows: Iterable[Row], waiting: "array[int]", size: int, *, named: bool = False, wait: bool = True
     ) -> "array[int]":
         """Try rows again that were set aside, with `named` only those that others name; return who waits still."""
-        left = array("Q")
-        places = iter(waiting)
-        place = next(places, None)
-
-        def units() -> Iterator[Numbered]:
-            nonlocal place
-            for n, row in enumerate(rows):
-                if n != place:
-                    continue
-                place = next(places, None)
-                for found in self._units([(n, row)]):
-                    if named and not self._is_wanted(found[1]):
-                        left.append(n)
-                    else:
-                        yield found
-
-        read = units()
-        while some := list(islice(read, size)):
-            left.extend(await self._write(some, wait=wait))
+        left, batch = array("Q"), Batch()
+        for n, row in _chosen(rows, waiting):
+            self._prepare(batch, n, row)
+            if named and batch.units and batch.units[-1][0] == n and not self._is_wanted(batch.units[-1][1]):
+                left.append(batch.units.pop()[0])
+            if len(batch.units) >= size:
+                left.extend(await self._write(batch, wait=wait))
+                batch = Batch()
+        left.extend(await self._write(batch, wait=wait))
         return array("Q", sorted(left))
 
-    def _units(self, rows: Iterable[tuple[int, Row]]) -> Iterator[Numbered]:
-        for n, row in rows:
-            try:
-                unit = self.unit_of(row, self.outcome)
-            except RowProblem as problem:
-                self._rejected(row, problem.column, problem.problem, problem.unknown)
-            else:
-                if unit is not None:
-                    yield n, unit
+    def _prepare(self, batch: Batch, n: int, row: Row) -> None:
+        """Make the records of a row, or say why it has none."""
+        try:
+            unit = self.unit_of(row, self.outcome)
+        except RowProblem as problem:
+            self._rejected(batch, row, problem.column, problem.problem, problem.unknown)
+        else:
+            if unit is not None:
+                batch.units.append((n, unit))
 
-    def _rejected(self, row: Row | Unit, column: str, problem: str, unknown: Iterable[tuple[str, str]]) -> None:
+    def _rejected(
+        self, batch: Batch, row: Row | Unit, column: str, problem: str, unknown: Iterable[tuple[str, str]]
+    ) -> None:
         self.outcome.rejected += 1
         self.outcome.note_unknown(unknown)
         of = {"resource": row.of} if row.of else {}
-        self._told.append({**of, "line": row.line, "column": column, "problem": problem})
+        batch.rejected.append({**of, "line": row.line, "column": column, "problem": problem})
 
-    async def _write(self, units: list[Numbered], *, wait: bool) -> list[int]:
+    async def _write(self, batch: Batch, *, wait: bool) -> list[int]:
         """Write a batch, hand on what of it is rejected by line, and return the places of the rows to try again."""
-        done, rejected = await self.store.write([u for _, u in units]) if units else (Outcome(), [])
-        self.outcome.add(done)
-        places = {id(unit): n for n, unit in units}
         again = []
-        for row in rejected:
-            if wait and row.waits_for:
-                for name in map(_hash, row.waits_for):
-                    self._wanted.again(name, name)
-                again.append(places[id(row.unit)])
-                continue
-            self._rejected(row.unit, row.column, row.problem, row.unknown)
-        for told in sorted(self._told, key=lambda t: t["line"]):
+        if batch.units:
+            done, rejected = await self.store.write([u for _, u in batch.units])
+            self.outcome.add(done)
+            places = {id(unit): n for n, unit in batch.units}
+            for row in rejected:
+                if wait and row.waits_for:
+                    for name in map(_hash, row.waits_for):
+                        self._wanted.again(name, name)
+                    again.append(places[id(row.unit)])
+                else:
+                    self._rejected(batch, row.unit, row.column, row.problem, row.unknown)
+        for told in sorted(batch.rejected, key=lambda t: t["line"]):
             self.reject(told)
-        self._told.clear()
         return again
 
     def _is_wanted(self, unit: Unit) -> bool:
         return any(self._wanted.has(_hash(name)) for item in unit.items for name in item.names())
+
+
+def _chosen(rows: Iterable[Row], places: "array[int]") -> Iterator[tuple[int, Row]]:
+    """Yield the rows at the given places, which are in order."""
+    wanted = iter(places)
+    place = next(wanted, None)
+    for n, row in enumerate(rows):
+        if n == place:
+            yield n, row
+            place = next(wanted, None)
 
 
 def _hash(name: tuple[str, Ref]) -> str:

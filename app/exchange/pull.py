@@ -8,7 +8,6 @@ we have from there. So an echo between two registries stops after one hop. What 
 import contextlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,31 +25,16 @@ from app.core.errors import Conflict, Gone, Invalid
 from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import insert, references, rows_of, standing, tables_of
+from app.exchange.arrivals import Counts, read, take
 from app.exchange.peer import Peer, PullError, StartAgain
 
-BATCH = 200
+BATCH = 500
 """Records of a snapshot that are stored in one transaction."""
 
 PAGE = 500
 """Changes asked for at a time."""
 
 NAMES = {r.name: r.type for r in ORDER}
-
-
-@dataclass
-class Counts:
-    """What a pull did, in records."""
-
-    created: int = 0
-    updated: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    """Not stored: the registry here does not accept them, or they name something that cannot be had."""
-
-    def __str__(self) -> str:
-        """Write it as a line."""
-        return ", ".join(f"{getattr(self, f.name)} {f.name}" for f in fields(self))
 
 
 class Pull:
@@ -118,8 +102,11 @@ class Pull:
         try:
             # Records that one of these names may have to be asked for meanwhile.
             await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '10min', true)")
-            for item in items:
-                if item["op"] == "upsert" and not await self._upsert(transaction, item, frozenset(), compare=compare):
+            upserts = [item for item in items if item["op"] == "upsert"]
+            taken = await take(transaction, self._name, self._origin, upserts, compare=compare)
+            self.counts.add(taken.counts)
+            for item in taken.rest:
+                if not await self._upsert(transaction, item, frozenset(), compare=compare):
                     self.counts.refused += 1
             # What names others goes first.
             for item in sorted(items, key=lambda i: -TYPES.index(i["type"])):
@@ -187,7 +174,7 @@ class Pull:
         """Write one record after what it names; raises `_Missing` if it, or something that it names, cannot be had."""
         resource = RESOURCES[item["type"]]
         try:
-            given = _input(resource, item["data"])
+            given = read(resource, item["data"])
             refs = {}
             for _, table, ref in references(given):
                 refs[table, ref] = await self._reference(transaction, table, ref, above | {item["id"]})
@@ -391,12 +378,6 @@ SELECT FROM (SELECT actor FROM changes WHERE record_id = $1 AND closed ORDER BY 
 
 class _Missing(Exception):  # noqa: N818
     """Something that a record names cannot be had."""
-
-
-def _input(resource: Resource, data: dict[str, Any]) -> RecordIn:
-    """Read a record as it is answered as one that is given."""
-    assert resource.create is not None  # noqa: S101 -- every resource of the feed can be written
-    return resource.create.model_validate_json(json.dumps({k: v for k, v in data.items() if v is not None}))
 
 
 __all__ = ["Counts", "Peer", "Pull", "PullError"]

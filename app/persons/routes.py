@@ -23,7 +23,7 @@ from app.core.openapi import (
     patch_of,
     problems,
 )
-from app.core.pages import OneQuery
+from app.core.pages import Lang, OneQuery
 from app.core.reads import get_history, get_record, list_records
 from app.persons import same
 from app.persons.actions import erase_person as erase
@@ -90,9 +90,9 @@ async def get_person_history(record_id: UUID, caller: EditorDep) -> Response:
 
 
 @router.get("/{record_id}/similar", responses=SIMILAR, response_class=Response)
-async def get_similar_persons(record_id: UUID, caller: CallerDep) -> Response:
+async def get_similar_persons(record_id: UUID, caller: CallerDep, lang: Annotated[Lang, Query()] = None) -> Response:
     """Read who may be the same person, with scores and reasons; nobody is merged by that alone."""
-    return await same.get_similar(record_id, caller)
+    return await same.get_similar(record_id, lang, caller)
 
 
 @router.put("/{record_id}/not-same/{other_id}", responses=JUDGED, response_class=Response, status_code=204)

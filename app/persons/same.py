@@ -10,7 +10,7 @@ from pydantic import Field
 from app.core.access import Caller, Writer
 from app.core.crud import answer, expect, locked, missing
 from app.core.errors import Conflict, FieldProblem, Invalid, NotFound
-from app.core.http import conditional, etag_of, match_version
+from app.core.http import conditional, etag_of, languages, match_version
 from app.core.likeness import of_names, telling
 from app.core.name_questions import resembling
 from app.core.reads import absent
@@ -74,7 +74,9 @@ SELECT p.born_earliest, p.born_latest,
 
 CANDIDATES = """
 SELECT p.id, p.born_earliest, p.born_latest,
-       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names
+       ARRAY(SELECT n.text FROM person_names n WHERE n.person_id = p.id ORDER BY n.position, n.id LIMIT 20) AS names,
+       (SELECT n.text FROM person_names n WHERE n.person_id = p.id
+         ORDER BY array_position($3::text[], split_part(lower(n.language), '-', 1)), n.position, n.id LIMIT 1) AS label
   FROM similar_persons($1, $2) s JOIN persons p ON p.id = s.id WHERE NOT judged_not_same(s.id, $1)
 """
 """Whose names are about like these, under the caller's own rights."""
@@ -99,12 +101,13 @@ Of somebody who took part in very many events, such as a judge, only some are lo
 """
 
 
-async def get_similar(person_id: UUID, caller: Caller) -> Response:
+async def get_similar(person_id: UUID, lang: str | None, caller: Caller) -> Response:
     """Answer who may be the same person; for a person who is not there, as `GET /v1/persons/{id}` does."""
     own = await caller.database.row(caller.audience, MINE, person_id)
     if own is None:
         await absent(PERSONS, person_id, caller)
-    rows = await caller.database.fetch(caller.audience, CANDIDATES, person_id, resembling(own["names"]))
+    arguments = (person_id, resembling(own["names"]), languages(caller.request, lang))
+    rows = await caller.database.fetch(caller.audience, CANDIDATES, *arguments)
     mine = _distinct(own["names"])
     alike = [(best, r) for r in rows if (best := _likeness(mine, r["names"])).score >= LEAST_LIKENESS]
     alike = sorted(alike, key=lambda a: (-a[0].score, str(a[1]["id"])))[:MOST]
@@ -173,7 +176,7 @@ def _judged(names: Likeness, own: Any, other: Any, shared: Any) -> Similar | Non
         return None
     score = min(0.9 * names.score + (gained - names.score), 1.0) * (CONTRADICTED if against else 1.0)
     return Similar(
-        person=Reference(id=other["id"], label=other["names"][0] if other["names"] else None),
+        person=Reference(id=other["id"], label=other["label"]),
         score=round(score, 3),
         reasons=reasons,
     )

@@ -115,5 +115,13 @@ BEGIN
      ORDER BY b.worth + CASE WHEN (p.born_earliest, p.born_latest) = (mine.born_earliest, mine.born_latest) THEN 0.3 ELSE 0 END DESC, 1 LIMIT 100;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION common_among(varchar, varchar[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION common_among(varchar, varchar[]) TO chronika_public, chronika_partner, chronika_editor, chronika_guardian;
+-- The ids among these words, and the ids into which those were merged, as far as the caller may see it.
+CREATE FUNCTION meant(asked varchar[]) RETURNS SETOF uuid LANGUAGE sql STABLE SECURITY INVOKER ROWS 1 SET search_path = public, pg_temp AS $$
+    WITH RECURSIVE led (id) AS (
+        SELECT CASE WHEN pg_input_is_valid(a, 'uuid') THEN a::uuid END FROM unnest(asked) AS a
+        UNION SELECT t.merged_into FROM led JOIN tombstones t ON t.id = led.id WHERE t.merged_into IS NOT NULL
+    ) SELECT id FROM led WHERE id IS NOT NULL;
+$$;
+
+REVOKE EXECUTE ON FUNCTION common_among(varchar, varchar[]), meant(varchar[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION common_among(varchar, varchar[]), meant(varchar[]) TO chronika_public, chronika_partner, chronika_editor, chronika_guardian;

@@ -1,4 +1,7 @@
-"""Whom `similar` looks at is found in three questions, and partners may name a merged record by its origin's id.
+"""Whom `similar` looks at is found in three questions; merges are followed wherever an old id is named.
+
+Filters follow them by `meant`, which also turns their words into ids, so that they are looked up and not searched for;
+and partners may name a merged record by its origin's id.
 
 Of a tombstone that a partner sees it also saw the record, with origin and origin id; of what was erased a hash is kept.
 """
@@ -34,4 +37,4 @@ def downgrade() -> None:
     made = (SQL / "0009_names.sql").read_text()
     similar = made[made.index("CREATE FUNCTION similar_persons") : made.index("REVOKE EXECUTE ON FUNCTION name_tokens")]
     run(similar.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
-    run("DROP FUNCTION common_among(varchar, varchar[]);")
+    run("DROP FUNCTION common_among(varchar, varchar[]), meant(varchar[]);")

@@ -369,6 +369,23 @@ async def test_what_was_deleted_here_is_not_made_again(two: tuple[Registry, Regi
     assert {p["id"] for p in await b.holds("persons")} == {other["id"]}
 
 
+async def test_what_cannot_be_stored_keeps_nothing_else_back(two: tuple[Registry, Registry]) -> None:
+    """Of many that come together, one deleted here and what names it; and a key that a record here has already."""
+    a, b = two
+    ours, theirs = await b.make("statutes", key="XX-1"), await a.make("statutes", key="XX-1")
+    persons = [await a.make("persons") for _ in range(5)]
+    assert await pulled(b, a) == (0, 1, 0)
+    await b.editor.delete(f"/v1/persons/{persons[2]['id']}", headers={"If-Match": "*"})
+    for person in persons:
+        await a.patch("persons", person, summary="new")
+        await a.make("events", statutes=[theirs["id"]], participants=[{"person": person["id"], "role": "victim"}])
+    assert await pulled(b, a) == (4, 0, 2)
+    assert [p["summary"] for p in await b.holds("persons")] == ["new"] * 4
+    assert [e["statutes"][0]["id"] for e in await b.holds("events")] == [ours["id"]] * 4
+    assert [s["id"] for s in await b.holds("statutes")] == [ours["id"]]
+    assert await pulled(b, a) == (0, 0, 0)
+
+
 async def test_what_came_otherwise_and_was_edited_is_not_overwritten_either(two: tuple[Registry, Registry]) -> None:
     a, b = two
     person = await a.make("persons", summary="one")

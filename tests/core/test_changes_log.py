@@ -199,3 +199,44 @@ async def test_what_cancels_out_in_one_transaction_is_no_change(api: Api, owner:
                 await owner.execute("UPDATE events SET number = $2 WHERE id = $1", event["id"], number)
     assert operations(await log(owner, event["id"])) == [("insert", 1)]
     assert (await api.public.get(f"/v1/events/{event['id']}")).json()["version"] == 1
+
+
+async def test_a_new_record_begins_to_count_for_those_who_see_it(api: Api, owner: asyncpg.Connection) -> None:
+    """Also where only the record's parts, which are written after it, tie it to somebody hidden."""
+    for level, expected in (("public", [1, 1, 1]), ("partner", [1, 1, 0]), ("restricted", [1, 0, 0])):
+        hidden = await make(api.editor, "persons", level=level)
+        event = await make(api.editor, "events", participants=[{"person": hidden["id"], "role": "victim"}])
+        (row,) = await log(owner, event["id"])
+        kept = await owner.fetchrow("SELECT * FROM events WHERE id = $1", event["id"])
+        assert kept is not None
+        counted = [[said[f"version{who}"] for who in ("", "_partner", "_public")] for said in (row, dict(kept))]
+        assert counted == [expected, expected], level
+        seen = [row[f"had_{who}"] for who in ("partner", "public")]
+        assert seen == [False if count else None for count in expected[1:]], "nobody saw it before"
+        assert (row["level_before"], row["level_after"]) == (None, kept["effective_level"])
+
+
+async def _within(owner: asyncpg.Connection, sql: str, *arguments: object) -> None:
+    """Run a statement in a savepoint of its own."""
+    async with owner.transaction():
+        await owner.execute(sql, *arguments)
+
+
+async def test_what_is_made_and_changed_in_one_transaction_is_one_change(owner: asyncpg.Connection) -> None:
+    new = "INSERT INTO events (origin, origin_id, type) VALUES ('x', $1, 'raid') RETURNING id"
+    async with owner.transaction():
+        kept, gone = [await owner.fetchval(new, name) for name in ("kept", "gone")]
+        await owner.execute("UPDATE events SET number = '7' WHERE id = $1", kept)
+        await owner.execute("INSERT INTO participants (event_id, role, count) VALUES ($1, 'victim', 3)", kept)
+        await owner.execute("DELETE FROM events WHERE id = $1", gone)
+        twice = f"{new.partition(' RETURNING')[0]}, ('x', $1, 'raid')"
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await _within(owner, twice, "undone")
+        await owner.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        await owner.execute("UPDATE events SET number = '8' WHERE id = $1", kept)
+    first, second = await log(owner, kept)
+    assert operations([first, second]) == [("insert", 1), ("update", 2)], "what came after the closing is another"
+    assert (first["data"]["number"], second["data"]["number"]) == ("7", "8")
+    assert [p["count"] for p in first["data"]["participants"]] == [3]
+    assert await log(owner, gone) == []
+    assert await owner.fetchval("SELECT count(*) FROM made") == 0

@@ -48,6 +48,9 @@ async def test_a_name_in_the_readers_language_comes_first(
         assert "Accept-Language" in answer.headers["vary"]
     named = await api.public.get(f"/v1/statuses/{status['id']}", params=params, headers=headers)
     assert named.json()["person"]["label"] == first
+    twin = await make(api.editor, "persons", names=[{"text": "Vera Jasień"}])
+    body = (await api.public.get(f"/v1/persons/{twin['id']}/similar", params=params, headers=headers)).json()
+    assert [i["person"]["label"] for i in body["items"]] == [first]
 
 
 async def test_who_may_write_gets_the_order_that_is_kept(api: Api) -> None:

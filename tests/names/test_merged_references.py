@@ -122,3 +122,22 @@ async def test_who_was_deleted_after_a_merge_is_nobody(api: Api) -> None:
     for form in forms(old):
         answer = await api.editor.post("/v1/events", json=victim(form))
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_reference")
+
+
+async def test_what_is_asked_for_by_an_old_id_is_found(api: Api) -> None:
+    old, last = await merged(api)
+    victims = [{"person": last["id"], "role": "victim"}]
+    event = await make(api.editor, "events", participants=victims, date="2024-01-05")
+    status = await make(api.editor, "statuses", person=last["id"])
+    for written in (old["id"], old["id"].upper()):
+        for url, found in ((f"/v1/events?person={written}", event), (f"/v1/statuses?person={written}", status)):
+            items = (await api.public.get(url)).json()["items"]
+            assert [i["id"] for i in items] == [found["id"]], url
+        counted = (await api.public.get(f"/v1/statistics/events?by=month&person={written}")).json()
+        assert counted["total"]["value"] == 1
+
+    hidden, into = await merged(api, into_level="restricted")
+    await make(api.editor, "events", participants=[{"person": into["id"], "role": "victim"}])
+    assert (await api.public.get(f"/v1/events?person={hidden['id']}")).json()["items"] == []
+    assert (await api.public.get("/v1/events?person=none")).json()["items"] == []
+    assert len((await api.editor.get(f"/v1/events?person={hidden['id']}")).json()["items"]) == 1

@@ -26,7 +26,7 @@ READ_BY = {
     "tombstones": EVERYBODY, "changes": EVERYBODY, "idempotency_keys": WRITERS, "protected_reads": GUARDIAN,
     "persons_private": GUARDIAN, "erasures": GUARDIAN, "keys": set(), "key_usage": set(),
     "feed": EVERYBODY, "name_fold": EVERYBODY, "feed_acks": set(), "pulls": WRITERS, "pulled": WRITERS,
-    "not_same": WRITERS, "merges": set(), "merges_private": set(), "intake": set(), "proposals": WRITERS,
+    "not_same": WRITERS, "merges": set(), "merges_private": set(), "intake": set(), "proposals": WRITERS, "made": set(),
 }  # fmt: skip
 NAMED = {"person": "persons", "organisation": "organisations", "place": "places"}
 for _kind in NAMED:
@@ -60,7 +60,7 @@ DELETED = {
 }  # fmt: skip
 ASKED = {
     "judged_not_same", "known_documents", "search_names", "similar_persons", "name_keys", "name_slips", "name_near",
-    "name_about", "name_consonants", "is_common", "first_named", "common_among",
+    "name_about", "name_consonants", "is_common", "first_named", "common_among", "meant",
 }  # fmt: skip
 FUNCTIONS = {
     "chronika_public": ASKED,
