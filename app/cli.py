@@ -17,6 +17,9 @@ from app import __version__
 from app.core.settings import Settings, get_settings, secret_bytes
 
 Viewer = Literal["public", "partner", "editor", "guardian"]
+SHIPPED = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "exchange" / "mappings").glob("*.toml")))
+SOME_REJECTED = 3
+"""Exit code of an import that left rows out."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback with values in it could name people
     help="Chronika: a registry of politically motivated persecution. Settings are environment variables CHRONIKA_…",
 )
-db = typer.Typer(no_args_is_help=True, help="Migrate the database: up, down, or check it.")
+db = typer.Typer(no_args_is_help=True, help="Migrate the database, check it, back it up, restore it.")
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of partners, editors and guardians.")
 app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
@@ -35,6 +38,12 @@ def main() -> None:
     """Run the command line; what is known to go wrong is one line and exit code 1."""
     try:
         app()
+    except BrokenPipeError:  # whoever reads the output has had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"chronika: {': '.join(str(p) for p in (error.filename, error.strerror or error) if p)}", err=True)
+        sys.exit(1)
     except Exception as error:
         if not isinstance(error, _known()):
             raise
@@ -53,9 +62,10 @@ def _known() -> tuple[type[Exception], ...]:
     from app.exchange.mapping import MappingError
     from app.exchange.peer import PullError
     from app.exchange.readers import ReadError
+    from app.exchange.store import StoreError
 
     ours = (SettingsError, SchemaError, EmbeddedServerError, KeysError, PullError)
-    return *ours, ExchangeError, MappingError, ReadError, BackupError
+    return *ours, ExchangeError, MappingError, ReadError, StoreError, BackupError
 
 
 @contextmanager
@@ -215,7 +225,10 @@ def export_resource(
     ] = None,
     audience: Annotated[Viewer, typer.Option(help="Export what this audience sees.")] = "editor",
 ) -> None:
-    """Export what filters select, all that editors see unless said; filters are the API's own, as --name value."""
+    """Export what filters select, all that editors see unless said; filters are the API's own, as --name value.
+
+    A filter that is none is answered with those that the resource has.
+    """
     from app.core.records import Audience
     from app.exchange import console
 
@@ -235,7 +248,7 @@ def export_resource(
 def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
     file: Annotated[Path, typer.Argument(help="CSV, JSON or NDJSON, gzipped or not; for `chronika` also a directory.")],
     mapping: Annotated[
-        str, typer.Option(help="A shipped mapping, a TOML file, or `chronika` for files of our own export.")
+        str, typer.Option(help=f"A TOML file, or a shipped one: {SHIPPED}; `chronika` takes our own export.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be written.")] = False,
     level: Annotated[str, typer.Option(help="public, partner or restricted.")] = "restricted",
@@ -244,7 +257,10 @@ def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
         Path | None, typer.Option(help="Where rejected rows are named; FILE.rejected.ndjson unless said.")
     ] = None,
 ) -> None:
-    """Import a file by a mapping. Importing it again changes nothing; killed halfway, run it again."""
+    """Import a file by a mapping. Importing it again changes nothing; killed halfway, run it again.
+
+    The exit code is 0 where every row is in the registry, 3 where some were rejected, 1 where it could not be done.
+    """
     from rich.console import Console
 
     from app.exchange import console
@@ -253,11 +269,13 @@ def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
     options = console.read_options(mapping, level, ground, dry_run=dry_run, report=report)
     with ready_database(settings) as url:
         outcome = asyncio.run(console.run_import(url, settings, file, options))
-    Console().print(console.summary(outcome, dry=dry_run))
+    if (table := console.summary(outcome, dry=dry_run)).row_count:
+        Console().print(table)
     for line in console.details(outcome, dry=dry_run):
         typer.echo(line)
     if outcome.rejected:
         typer.echo(f"Rejected rows are named in {console.report_of(file, options)}.")
+        raise typer.Exit(SOME_REJECTED)
 
 
 # --- db ---------------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import asyncpg
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,13 +24,14 @@ from app.core.settings import Settings, secret_bytes
 from app.core.streams import LONGEST_S
 from app.exchange import export, readers
 from app.exchange import mapping as mappings
-from app.exchange.importer import Mapped, Run, own_records
+from app.exchange.importer import Mapped, Run, UnitOf, own_record
 from app.exchange.mapping import Mapping, Values
 from app.exchange.queries import EXPORTABLE, ORDER
 from app.exchange.readers import Form, ReadError, Row, open_file
-from app.exchange.store import Outcome, Seen, Store, Unit
+from app.exchange.store import Outcome, Seen, Store
 
-UnitsOf = Callable[[Row, Outcome], Unit | None]
+BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection that breaks in the middle of an export raises."""
 
 ENDS = {"ndjson": b"\n", "csv": b"\r\n", "ftm": b"\n"}
 
@@ -48,13 +50,15 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),
     )
 
 
 def show(progress: Progress, task: Any, done: int) -> None:
     """Move the bar to `done` and show the rate."""
+    progress.update(task, completed=done)
     speed = progress.tasks[task].finished_speed or progress.tasks[task].speed
-    progress.update(task, completed=done, rate=f"{speed:,.0f}/s" if speed else "")
+    progress.update(task, rate=f"{speed:,.0f}/s" if speed else "")
 
 
 def read_filters(resource: str, form: str, arguments: Sequence[str]) -> Any:
@@ -80,6 +84,10 @@ def read_filters(resource: str, form: str, arguments: Sequence[str]) -> Any:
         return kind.model_validate(given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
+        none = [f"--{e['loc'][0]}" for e in found if e["type"] == "extra_forbidden"]
+        if none:
+            there = ", ".join(f"--{i.alias or n}" for n, i in kind.model_fields.items() if n != "format")
+            raise ExchangeError(f"{', '.join(none)} is no filter of {resource}; there are: {there}") from None
         wrong = "; ".join(f"--{'.'.join(str(p) for p in e['loc'][:1])}: {e['msg']}" for e in found)
         raise ExchangeError(f"{resource} cannot be exported so: {wrong}") from None
 
@@ -87,6 +95,8 @@ def read_filters(resource: str, form: str, arguments: Sequence[str]) -> Any:
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file, for its owner alone, that takes its name only when it is whole."""
+    if path.is_dir():
+        raise ExchangeError(f"{path} is a directory; name a file in it")
     unfinished = path.with_name(path.name + ".part")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 -- a mode is given
         yield file
@@ -123,12 +133,12 @@ async def export_one(database: Database, resource: str, query: Any, audience: Au
 async def export_all(database: Database, audience: Audience, directory: Path) -> dict[str, int]:
     """Write all nine resources as NDJSON into a directory, in one snapshot; return how many records of each."""
     counts = {}
-    with progress_bar() as progress:
+    with ExitStack() as files, progress_bar() as progress:  # all take their names or none: they are of one moment
         async with database.stream(audience, LONGEST_S) as connection:
             for resource in (r.name for r in ORDER):
                 query = read_filters(resource, "ndjson", [])
-                with whole_file(directory / f"{resource}.ndjson") as file:
-                    counts[resource] = await _write(connection, resource, query, audience, (file, progress))
+                file = files.enter_context(whole_file(directory / f"{resource}.ndjson"))
+                counts[resource] = await _write(connection, resource, query, audience, (file, progress))
     return counts
 
 
@@ -158,6 +168,8 @@ async def run_export(  # noqa: PLR0913 -- the command's own options
             return await export_one(database, resource, query, audience, sys.stdout.buffer)
         with whole_file(output) as file:
             return await export_one(database, resource, query, audience, file)
+    except BROKEN as error:
+        raise ExchangeError(f"the database went away: {type(error).__name__}; nothing takes its place") from None
     finally:
         await database.close()
 
@@ -190,7 +202,21 @@ def read_options(mapping: str, level: str, ground: str | None, *, dry_run: bool,
 
 def report_of(path: Path, options: ImportOptions) -> Path:
     """Return the file in which rejected rows are named."""
+    path = path.resolve() if path.name in {"", ".."} else path
     return options.report or path.with_name(f"{path.name}.rejected.ndjson")
+
+
+@contextmanager
+def _report(path: Path) -> Iterator[BinaryIO]:
+    """Open a report, for its owner alone; one that says nothing is taken away, so that no earlier one stays."""
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise ExchangeError(f"cannot write the report {path}: {error.strerror}; name another by --report") from None
+    with open(opened, "wb") as file:  # noqa: PTH123 -- opened with a mode
+        yield file
+    if path.is_file() and not path.stat().st_size:
+        path.unlink()
 
 
 def _files(path: Path) -> list[tuple[Path, str]]:
@@ -203,19 +229,30 @@ def _files(path: Path) -> list[tuple[Path, str]]:
     return files
 
 
-def _own_rows(files: list[tuple[Path, str]]) -> Iterator[tuple[Row, str]]:
-    """Yield the rows of our own export; raises `ReadError` for one that is cut short or was changed."""
-    for path, resource in files:
-        digest, trailer = hashlib.sha256(), None
-        with open_file(path) as file:
+def _confirm(files: list[tuple[Path, str]]) -> int:
+    """Return how many records files of our own export hold; raises `ReadError` if one is cut short or was changed."""
+    total = 0
+    for path, _ in files:
+        digest, count, last = hashlib.sha256(), 0, b""
+        with open_file(path) as file, readers.unpacking(path):
             for line in file:
-                if line.startswith(b'{"end": true'):
-                    trailer = json.loads(line)
-                else:
-                    digest.update(line)
-        if trailer is None or trailer["sha256"] != digest.hexdigest():
+                if last:
+                    digest.update(last)
+                    count += 1
+                last = line
+        confirmed = {"end": True, "count": count, "sha256": digest.hexdigest()}
+        if last.rstrip(b"\n") != json.dumps(confirmed).encode():
             raise ReadError(f"{path.name} is cut short or was changed: its last line does not confirm it")
-        yield from ((row, resource) for row in readers.read(path, Form("ndjson", "utf-8")))
+        total += count
+    return total
+
+
+def _own_rows(files: list[tuple[Path, str]]) -> Iterator[Row]:
+    for path, resource in files:
+        for row in readers.read(path, Form("ndjson", "utf-8")):
+            if row.cells.keys() != {"end", "count", "sha256"}:
+                row.of = resource
+                yield row
 
 
 def _check_columns(mapping: Mapping, path: Path, form: Form) -> None:
@@ -233,55 +270,52 @@ def _check_columns(mapping: Mapping, path: Path, form: Form) -> None:
 
 async def run_import(url: str, settings: Settings, path: Path, options: ImportOptions) -> Outcome:
     """Run `chronika import`; what is rejected goes into the report, a line each."""
+    outcome, own = Outcome(), options.mapping == NATIVE
     database = Database(url, secret_bytes(settings), pool_size=1)
-    report = report_of(path, options)
-    rejected: list[BinaryIO] = []
-
-    def reject(line: int, column: str, problem: str) -> None:
-        if not rejected:
-            rejected.append(open(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"))  # noqa: SIM115, PTH123
-        told = {"line": line, "column": column, "problem": problem}
-        rejected[0].write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
-
-    outcome = Outcome()
-    store = Store(database, f"import {options.mapping}"[:100], dry=options.dry)
+    store = Store(database, f"import {options.mapping}"[:100], dry=options.dry, whole=own)
     try:
         with progress_bar() as progress:
-            rows, units_of, total = _prepared(path, options)
-            task = progress.add_task("rows", total=total, rate="")
-            run = Run(store, outcome, reject, lambda done: show(progress, task, done), wait=options.mapping == NATIVE)
-            await run.run(rows, units_of)
+            task = progress.add_task("reading", total=None, rate="")
+            rows, unit_of, total = _prepared(path, options)
+            progress.update(task, description="rows", total=total)
+            with _report(report_of(path, options)) as report:
+
+                def reject(told: dict[str, Any]) -> None:
+                    report.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+
+                await Run(store, outcome, reject, lambda n: show(progress, task, n), unit_of, wait=own).run(rows)
     finally:
+        await store.close()
         await database.close()
-        for file in rejected:
-            file.close()
     return outcome
 
 
-def _prepared(path: Path, options: ImportOptions) -> tuple[Iterator[Row], UnitsOf, int]:
+def _prepared(path: Path, options: ImportOptions) -> tuple[Callable[[], Iterator[Row]], UnitOf, int]:
     """Return the rows, what turns them into records, and how many there are: all of the file is read once before."""
     if options.mapping == NATIVE:
         files = _files(path)
-        makers = {resource: own_records(resource) for _, resource in files}
-        total = sum(1 for _ in _own_rows(files))
-        current = ""
-
-        def rows() -> Iterator[Row]:
-            nonlocal current
-            for row, resource in _own_rows(files):
-                current = resource
-                yield row
-
-        def unit_of(row: Row, outcome: Outcome) -> Unit | None:
-            return makers[current](row, outcome)
-
-        return rows(), unit_of, total
+        return lambda: _own_rows(files), own_record, _confirm(files)
     mapping = mappings.load(options.mapping)
     form = Form(mapping.format, mapping.encoding, mapping.delimiter)
     _check_columns(mapping, path, form)
     defaults = {"level": options.level} | ({"publication_ground": options.ground} if options.ground else {})
-    units_of = Mapped(mapping, Values(mapping, path.parent), defaults, Seen())
-    return readers.read(path, form), units_of, sum(1 for _ in readers.read(path, form))
+    unit_of = Mapped(mapping, Values(mapping, path.parent), defaults, Seen())
+    return lambda: readers.read(path, form), unit_of, sum(1 for _ in readers.read(path, form))
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _way(unknown: str) -> str:
+    """Say how what is unknown is mapped."""
+    kind, _, name = unknown.partition(" ")
+    ways = {
+        "table": f'[tables.{name}.entries] "the word" = "what it stands for"',
+        "column": f'in the `map` of column {name}: "the word" = "what it stands for"',
+        "vocabulary": f'in a `map` of the column: "the word" = a code of /v1/vocabularies/{name}',
+    }
+    return "  " + ways.get(kind, f"record in {kind} what is unknown there, or map the word to what the registry has")
 
 
 def summary(outcome: Outcome, *, dry: bool) -> Table:
@@ -294,13 +328,21 @@ def summary(outcome: Outcome, *, dry: bool) -> Table:
     return table
 
 
+LISTED = 50
+"""Unknown words that are printed, those of most rows first."""
+
+
 def details(outcome: Outcome, *, dry: bool) -> Iterator[str]:
     """Yield the lines that follow the table: rows, what is unknown and how to map it, and examples of a dry run."""
-    yield f"{outcome.rows:,} rows: {outcome.repeated:,} repeat others, {outcome.rejected:,} rejected"
-    for (name, value), count in outcome.unknown.most_common(50):
-        yield f"unknown in {name}: {value[:120]!r} ({count:,} rows)"
+    taken = f"{outcome.taken:,} {'would be taken' if dry else 'are in the registry'}"
+    yield f"{_rows(outcome.rows)}: {taken}, {outcome.repeated:,} repeat others, {outcome.rejected:,} rejected"
+    for (name, value), count in outcome.unknown.most_common(LISTED):
+        yield f"unknown in {name}: {value[:120]!r} ({_rows(count)})"
+    if more := len(outcome.unknown) - LISTED + outcome.unlisted if len(outcome.unknown) > LISTED else 0:
+        yield f"and {more:,} unknown words more"
     if outcome.unknown:
-        yield "map what is unknown in a mapping of your own that `extends` this one; see docs/import.md"
+        yield "to map it, write a mapping of your own that `extends` this one (docs/import.md):"
+        yield from dict.fromkeys(_way(name) for name, _ in outcome.unknown)
     if dry:
         for kind, some in outcome.examples.items():
             yield from (f"{kind}: {text[:500]}" for text in some)

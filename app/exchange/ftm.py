@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 Record = dict[str, Any]
 Entity = dict[str, Any]
@@ -45,6 +46,12 @@ def _names(record: Record) -> dict[str, list[str]]:
         to = "name" if n == 0 else _KINDS_OF_NAME.get(name["kind"], "alias")
         found.setdefault(to, []).append(name["text"])
     return found
+
+
+def _address(url: str | None) -> str | None:
+    """Return an address as FollowTheMoney writes it: with the path `/` where it has none."""
+    parts = urlsplit(url or "")
+    return urlunsplit(parts._replace(path=parts.path or "/")) if url else None
 
 
 def _id(reference: Record | None) -> str | None:
@@ -89,7 +96,7 @@ def _organisation(record: Record) -> Iterator[Entity]:
         incorporationDate=_day(record["founded"]),
         dissolutionDate=_day(record["dissolved"]),
         parent=_id(record["parent"]),
-        website=record["website"],
+        website=_address(record["website"]),
         summary=record["summary"],
     )
 

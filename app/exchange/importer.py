@@ -5,14 +5,17 @@ updated. A row is taken as a whole: where one of its records is wrong, none of t
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from app.core.batches import Item
+from app.core.refs import Ref
 from app.exchange.mapping import Mapping, RowProblem, Values, digest, drafts
 from app.exchange.queries import ORDER
 from app.exchange.readers import Row
@@ -24,12 +27,19 @@ BATCH = 200
 TURN = 20
 """Rows that are prepared before the statements under way have their turn."""
 
+TOGETHER = 5000
+"""Rows of one transaction where they name one another."""
+
 SHARED = 5000
+"""Records of many rows that are kept in memory."""
 
 RESOURCES = {r.name: r for r in ORDER}
 
-Reject = Callable[[int, str, str], None]
-"""Takes a rejected row: line, column or field, and what is wrong."""
+Reject = Callable[[dict[str, Any]], None]
+"""Takes what the report says of a rejected row: line, column or field, and what is wrong."""
+
+UnitOf = Callable[[Row, Outcome], Unit | None]
+"""Makes the records of a row; None for one that only repeats another; raises `RowProblem`."""
 
 
 # --- from rows to validated records -------------------------------------------------------------------
@@ -93,29 +103,31 @@ class Mapped:
         return None
 
 
-def own_records(resource: str) -> Callable[[Row, Outcome], Unit | None]:
-    """Return what turns the rows of our own export of a resource into validated records, ids and all."""
-    found = RESOURCES[resource]
+def own_record(row: Row, _outcome: Outcome) -> Unit:
+    """Return the record of a row of our own export, id and all; raises `RowProblem`."""
+    if row.problem:
+        raise RowProblem("", row.problem)
+    found = RESOURCES[row.of]
     assert found.create is not None  # noqa: S101 -- every record can be made
     known = {i.alias or n for n, i in found.create.model_fields.items()}
-
-    def unit_of(row: Row, _outcome: Outcome) -> Unit | None:
-        if row.problem:
-            raise RowProblem("", row.problem)
-        if row.cells.keys() == {"end", "count", "sha256"}:
-            return None
-        data = {k: v for k, v in row.cells.items() if v is not None or k not in known}
-        given = _validated(resource, data, found.type)
-        try:
-            record = UUID(str(row.cells.get("id")))
-        except ValueError:
-            raise RowProblem("id", "is not the id of a record") from None
-        return Unit(row.line, [Item(found, given, id=record)])
-
-    return unit_of
+    data = {k: v for k, v in row.cells.items() if v is not None or k not in known}
+    given = _validated(row.of, data, found.type)
+    try:
+        record = UUID(str(row.cells.get("id")))
+    except ValueError:
+        raise RowProblem("id", "is not the id of a record") from None
+    return Unit(row.line, [Item(found, given, id=record)], row.of)
 
 
 # --- the run ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Batch:
+    """Rows that are written together: their records with the row's place in the file, and what is rejected already."""
+
+    units: list[tuple[int, Unit]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -126,64 +138,114 @@ class Run:
     outcome: Outcome
     reject: Reject
     moved: Callable[[int], None]
+    unit_of: UnitOf
     wait: bool = False
-    """Whether what a row refers to may still come: such rows are set aside, and tried once more at the end."""
+    """Whether what a row names may come in a later one: such rows are set aside, and tried again."""
 
-    def _rejected(self, line: int, column: str, problem: str) -> None:
-        self.outcome.rejected += 1
-        self.reject(line, column, problem)
+    _wanted: Seen = field(default_factory=Seen)
+    """What rows that were set aside name, and the registry has not."""
 
-    async def run(self, rows: Iterable[Row], units_of: Callable[[Row, Outcome], Unit | None]) -> None:
-        """Import all rows; while the database stores one batch, the next is prepared."""
-        waiting: list[Unit] = []
-        batch: list[Unit] = []
+    async def run(self, rows: Callable[[], Iterable[Row]]) -> None:
+        """Import all rows; `rows` gives them anew as often as it is called, so that none has to be kept."""
+        waiting = await self._first(enumerate(rows()))
+        while waiting:
+            left = await self._again(rows(), waiting, BATCH)
+            if len(left) == len(waiting):  # they wait for one another, or for what never comes
+                left = await self._again(rows(), waiting, TOGETHER, named=True)
+            if len(left) == len(waiting):
+                left = await self._again(rows(), waiting, TOGETHER, wait=False)
+            waiting = left
+
+    async def _first(self, rows: Iterator[tuple[int, Row]]) -> "array[int]":
+        """Take all rows; while the database stores one batch, the next is prepared; return the places of who waits."""
+        waiting = array("Q")
         writing: asyncio.Task[None] | None = None
 
-        async def write(some: list[Unit], done: int) -> None:
-            waiting.extend(await self._write(some, wait=self.wait))
+        async def write(batch: Batch, done: int) -> None:
+            waiting.extend(await self._write(batch, wait=self.wait))
             self.moved(done)
 
         try:
-            for row in rows:
-                self.outcome.rows += 1
-                if (unit := self._unit(row, units_of)) is not None:
-                    batch.append(unit)
-                if self.outcome.rows % TURN == 0:
-                    await asyncio.sleep(0)
-                if len(batch) >= BATCH:
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.create_task(write(batch, self.outcome.rows))
-                    batch = []
+            while some := list(islice(rows, BATCH)):
+                self.outcome.rows += len(some)
+                batch = Batch()
+                for n, row in some:
+                    self._prepare(batch, n, row)
+                    if n % TURN == 0:
+                        await asyncio.sleep(0)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(write(batch, self.outcome.rows))
         finally:
             if writing is not None:  # what was begun is ended, whatever the next rows are
                 await writing
-        await write(batch, self.outcome.rows)
-        # Records that name one another can only come together.
-        await self._write(waiting, wait=False)
+        return waiting
 
-    def _unit(self, row: Row, units_of: Callable[[Row, Outcome], Unit | None]) -> Unit | None:
+    async def _again(
+        self, rows: Iterable[Row], waiting: "array[int]", size: int, *, named: bool = False, wait: bool = True
+    ) -> "array[int]":
+        """Try rows again that were set aside, with `named` only those that others name; return who waits still."""
+        left, batch = array("Q"), Batch()
+        for n, row in _chosen(rows, waiting):
+            self._prepare(batch, n, row)
+            if named and batch.units and batch.units[-1][0] == n and not self._is_wanted(batch.units[-1][1]):
+                left.append(batch.units.pop()[0])
+            if len(batch.units) >= size:
+                left.extend(await self._write(batch, wait=wait))
+                batch = Batch()
+        left.extend(await self._write(batch, wait=wait))
+        return array("Q", sorted(left))
+
+    def _prepare(self, batch: Batch, n: int, row: Row) -> None:
+        """Make the records of a row, or say why it has none."""
         try:
-            unit = units_of(row, self.outcome)
+            unit = self.unit_of(row, self.outcome)
         except RowProblem as problem:
-            if problem.unknown:
-                self.outcome.unknown[problem.unknown] += 1
-            self._rejected(row.line, problem.column, problem.problem)
-            return None
-        return unit
+            self._rejected(batch, row, problem.column, problem.problem, problem.unknown)
+        else:
+            if unit is not None:
+                batch.units.append((n, unit))
 
-    async def _write(self, units: list[Unit], *, wait: bool) -> list[Unit]:
-        """Write a batch; return the rows to try again."""
-        if not units:
-            return []
-        done, rejected = await self.store.write(units)
-        self.outcome.add(done)
+    def _rejected(
+        self, batch: Batch, row: Row | Unit, column: str, problem: str, unknown: Iterable[tuple[str, str]]
+    ) -> None:
+        self.outcome.rejected += 1
+        self.outcome.note_unknown(unknown)
+        of = {"resource": row.of} if row.of else {}
+        batch.rejected.append({**of, "line": row.line, "column": column, "problem": problem})
+
+    async def _write(self, batch: Batch, *, wait: bool) -> list[int]:
+        """Write a batch, hand on what of it is rejected by line, and return the places of the rows to try again."""
         again = []
-        for row in rejected:
-            if wait and row.waits:
-                again.append(row.unit)
-                continue
-            if row.unknown:
-                self.outcome.unknown[row.unknown] += 1
-            self._rejected(row.unit.line, row.field, row.problem)
+        if batch.units:
+            done, rejected = await self.store.write([u for _, u in batch.units])
+            self.outcome.add(done)
+            places = {id(unit): n for n, unit in batch.units}
+            for row in rejected:
+                if wait and row.waits_for:
+                    for name in map(_hash, row.waits_for):
+                        self._wanted.again(name, name)
+                    again.append(places[id(row.unit)])
+                else:
+                    self._rejected(batch, row.unit, row.column, row.problem, row.unknown)
+        for told in sorted(batch.rejected, key=lambda t: t["line"]):
+            self.reject(told)
         return again
+
+    def _is_wanted(self, unit: Unit) -> bool:
+        return any(self._wanted.has(_hash(name)) for item in unit.items for name in item.names())
+
+
+def _chosen(rows: Iterable[Row], places: "array[int]") -> Iterator[tuple[int, Row]]:
+    """Yield the rows at the given places, which are in order."""
+    wanted = iter(places)
+    place = next(wanted, None)
+    for n, row in enumerate(rows):
+        if n == place:
+            yield n, row
+            place = next(wanted, None)
+
+
+def _hash(name: tuple[str, Ref]) -> str:
+    table, ref = name
+    return digest(table, ref.model_dump(mode="json"))

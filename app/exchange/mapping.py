@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.core import edtf
 
 SHIPPED = files("app.exchange") / "mappings"
 
@@ -30,8 +32,8 @@ class MappingError(Exception):
 class RowProblem(Exception):  # noqa: N818 -- it is what the report calls it
     """What is wrong with a row: the column or field, and what."""
 
-    def __init__(self, column: str, problem: str, unknown: tuple[str, str] | None = None) -> None:
-        """Keep where and what; `unknown` is a vocabulary of the mapping and the value that it does not have."""
+    def __init__(self, column: str, problem: str, unknown: Sequence[tuple[str, str]] = ()) -> None:
+        """Keep where and what; `unknown` are tables of the mapping with the values that they do not have."""
         super().__init__(problem)
         self.column, self.problem, self.unknown = column, problem, unknown
 
@@ -219,14 +221,20 @@ class Values:
 
     def __post_init__(self) -> None:
         """Read the tables."""
+        self._unknown: list[tuple[str, str, str]] = []
         self.tables = {n: _table(t, n, self.directory) for n, t in self.mapping.tables.items()}
         missing = {s.table for s in _specs(self.mapping.values.values()) if s.table} - self.tables.keys()
         if missing:
             raise MappingError(f"there is no table {', '.join(sorted(missing))}")
 
     def of(self, cells: dict[str, Any]) -> dict[str, Any]:
-        """Return all values of a row; raises `RowProblem` for the first that is wrong."""
-        return {name: self._value(name, spec, cells) for name, spec in self.mapping.values.items()}
+        """Return all values of a row; raises `RowProblem` for the first that is wrong, or for all that are unknown."""
+        self._unknown = []
+        found = {name: self._value(name, spec, cells) for name, spec in self.mapping.values.items()}
+        if self._unknown:
+            words = [(table, text) for _, table, text in self._unknown]
+            raise RowProblem(self._unknown[0][0], "is not in the mapping's table", words)
+        return found
 
     def _value(self, name: str, spec: ValueSpec, cells: dict[str, Any]) -> Any:
         column = spec.column or (spec.columns[0] if spec.columns else name)
@@ -273,13 +281,13 @@ class Values:
         if text is None or (spec.table is None and spec.map is None):
             return text
         for table in (spec.map, self.tables[spec.table] if spec.table else None):
-            if table and text in table:
+            if table is not None and text in table:
                 return text_of(table[text])
         if spec.unknown == "keep":
             return text
-        if spec.unknown == "skip":
-            return None
-        raise RowProblem(column, "is not in the mapping's table", (spec.table or column, text))
+        if spec.unknown == "reject":
+            self._unknown.append((column, f"table {spec.table}" if spec.table else f"column {column}", text))
+        return None
 
 
 def _number(column: str, value: str | None) -> str | int | None:
@@ -295,9 +303,10 @@ def _number(column: str, value: str | None) -> str | int | None:
 def _date(column: str, value: str, forms: list[str]) -> str:
     """Return a date as EDTF by the first form that fits; `edtf` leaves it as it is."""
     for form in forms:
-        if form == "edtf":
-            return value
         try:
+            if form == "edtf":
+                edtf.bounds(value)
+                return value
             day = datetime.strptime(value, form)  # noqa: DTZ007 -- a calendar day has no zone
         except ValueError:
             continue

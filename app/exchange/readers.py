@@ -8,7 +8,9 @@ import codecs
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -42,6 +44,8 @@ class Row:
     line: int
     cells: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
+    of: str = ""
+    """In files of our own export the resource."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,19 @@ def open_file(path: Path) -> BinaryIO:
     return file
 
 
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a gzipped file into `ReadError`."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ReadError(f"{path.name} is cut short or damaged: {error}") from None
+
+
 def _decodes(path: Path, encoding: str) -> bool:
     """Tell whether the whole file is text in an encoding, in pieces."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    with open_file(path) as file:
+    with open_file(path) as file, unpacking(path):
         try:
             while chunk := file.read(CHUNK):
                 decoder.decode(chunk)
@@ -82,7 +95,7 @@ def _decodes(path: Path, encoding: str) -> bool:
 def encoding_of(path: Path) -> str:
     """Tell the encoding: by its byte order mark, by its zero bytes, else UTF-8 if all of it is, else Windows-1251."""
     try:
-        with open_file(path) as file:
+        with open_file(path) as file, unpacking(path):
             start = file.read(4096)
         for mark, name in BOMS:
             if start.startswith(mark):
@@ -96,8 +109,8 @@ def encoding_of(path: Path) -> str:
                 found = "utf-8" if _decodes(path, "utf-8") else "cp1251"
         if not _decodes(path, found):
             raise ReadError(f"{path.name} is not text: it begins as {found} and does not go on so")
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
-        raise ReadError(f"{path.name} cannot be read: {type(error).__name__}") from None
+    except OSError as error:
+        raise ReadError(f"{path.name} cannot be read: {error.strerror}") from None
     return found
 
 
@@ -239,7 +252,7 @@ def _read_json(text: io.TextIOBase) -> Iterator[Row]:
         _nothing_more(scan)
         return
     if first != "[":
-        raise ReadError("is neither a JSON array of objects nor a JSON object")
+        raise ReadError("it is neither a JSON array of objects nor a JSON object")
     scan.take()
     if scan.token() == "]":
         scan.take()
@@ -337,10 +350,11 @@ def format_of(path: Path) -> str:
 def read(path: Path, form: Form) -> Iterator[Row]:
     """Yield the rows of a file; raises `ReadError` where it cannot be read at all."""
     if not path.is_file():
-        raise ReadError(f"there is no file {path}")
+        told = "is no file that can be read more than once; save it as one" if path.exists() else "is not there"
+        raise ReadError(f"{path} {told}")
     kind = form.format or format_of(path)
     encoding = form.encoding or encoding_of(path)
-    with open_file(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+    with unpacking(path), open_file(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
         try:
             if kind == "csv":
                 yield from _read_csv(text, form.delimiter)
@@ -348,5 +362,5 @@ def read(path: Path, form: Form) -> Iterator[Row]:
                 yield from (_read_json if kind == "json" else _read_ndjson)(text)
         except UnicodeDecodeError:
             raise ReadError(f"{path.name} is not {encoding} throughout") from None
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise ReadError(f"{path.name} is cut short or damaged: {type(error).__name__}") from None
+        except ReadError as error:
+            raise ReadError(f"{path.name}: {error}") from None

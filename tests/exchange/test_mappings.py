@@ -114,12 +114,12 @@ async def test_a_rejected_row_is_named_and_the_others_come_in(
     outcome = await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
     report = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
     assert [(r["line"], r["column"]) for r in report] == [
-        (3, "person.born.edtf"),
+        (3, "born"),
         (4, "sex"),
         (5, ""),
         (6, "person.names.0.text"),
     ]
-    assert outcome.unknown == Counter({("sex", "x"): 1})
+    assert outcome.unknown == Counter({("column sex", "x"): 1})
     kept = await owner.fetch("SELECT born, born_earliest FROM persons ORDER BY born")
     assert [r["born"] for r in kept] == ["198X", "2000"]
 

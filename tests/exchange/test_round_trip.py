@@ -1,18 +1,27 @@
 """Everything out, into an empty registry, and out again: the same but for what a registry itself makes."""
 
+import contextlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
+from uuid import uuid4
 
 import asyncpg
 import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
-from app.core.records import Audience
+from app.core.edtf import DateIn
+from app.core.records import Audience, PartIn
+from app.core.refs import To
 from app.exchange.console import ImportOptions, run_export, run_import
+from app.exchange.queries import ORDER
 from app.exchange.readers import ReadError
 from tests.conftest import EMPTIED, Api
-from tests.factories import make
+from tests.contract.valid_inputs import code_of, vocabulary_of
+from tests.factories import MINIMAL, PUBLIC, make
 
 pytestmark = pytest.mark.anyio
 
@@ -71,61 +80,93 @@ async def test_an_export_that_was_cut_or_changed_is_refused(sample: Api, api: Ap
             await back(api, path)
 
 
-async def test_what_the_sample_leaves_empty_comes_back_too(api: Api, owner: asyncpg.Connection, tmp_path: Path) -> None:
-    """Fields that no record of the sample has; together with it, everything that a record can hold."""
-    source = await make(
-        api.editor,
-        "sources",
-        url="https://example.org/a",
-        archived_url="https://archive.example.org/a",
-        sha256="0" * 64,
-        reliability="reliable",
-        covers="2020-08/2020-12",
-        retrieved="2024-01-02",
-        modified="2024-01-01",
-    )
-    told = {
-        "source": {"id": source["id"]},
-        "page": "12",
-        "quote": "words",
-        "fields": ["names"],
-        "value": {"a": 1},
-    }
-    place = await make(api.editor, "places", confidence="probable", citations=[told])
-    court = await make(
-        api.editor,
-        "organisations",
-        website="https://example.org",
-        founded="1990~",
-        dissolved="2021?",
-        place={"id": place["id"]},
-        names=[{"text": "Court", "source": {"id": source["id"]}}],
-    )
-    below = await make(api.editor, "organisations", parent={"id": court["id"]}, names=[{"text": "Chamber"}])
-    person = await make(
-        api.editor,
-        "persons",
-        names=[{"text": "Vera Example", "source": {"id": source["id"]}, "level": "restricted"}, {"text": "Vera"}],
-        affiliations=[{"organisation": {"id": below["id"]}, "role": "member", "from": "2019", "to": "2020-05"}],
-        citations=[told, {**told, "preferred": True}],
-    )
-    old = await make(api.editor, "statutes", code="CC", article="130", valid_from="2000", valid_to="2021-06-18")
-    new = await make(api.editor, "statutes", code="CC", article="342")
-    upper = await make(api.editor, "cases", number="12-3")
-    who = {"id": person["id"]}
-    charge = {"person": who, "status": "charged", "statute": {"id": new["id"]}, "date": "2021-01"}
-    fine = {"kind": "fine", "amount": "12.50", "unit": "BYN", "converted_amount": "5", "converted_unit": "USD"}
-    await make(
-        api.editor,
-        "cases",
-        parent={"id": upper["id"]},
-        judges=[who],
-        charges=[charge | {"requalified_from": {"id": old["id"]}, "counts": 2, "allegation": "words"}],
-        sentences=[{"person": who, "outcome": "convicted", "components": [fine | {"converted_on": "2021-02-03"}]}],
-    )
-    base = await make(api.editor, "figures")
-    await make(api.editor, "figures", base={"id": base["id"]}, citations=[told])
+GROUP = {"count", "unit", "qualifier", "within"}
+"""What only a counted group has."""
+
+
+CANDIDATES = (
+    'O\'Hara \\ "=1+1" \\n\t;, Ціханоўскі \U0001f98a\nsecond line',
+    'O\'Hara \\ "=1+1" \\n;, Ціханоўскі \U0001f98a',
+    *("https://example.org/a?b=%20#ё", "a" * 64, "Cyrl", "be-tarask", "2021-05", "2021-05-06", "XX", "BYN"),
+    *("yes", "restricted", "consent", 3, "12.5", 0.25, True, str(uuid4())),
+    *({"a": ["б", "=1"]}, ["be", "ru"], ["names"]),
+)
+"""Values that some field or other takes."""
+
+
+def fitting(field: FieldInfo) -> Any:
+    """Return a value that a plain field takes, the most troublesome that it does."""
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    for value in CANDIDATES:
+        with contextlib.suppress(ValidationError):
+            adapter.validate_json(json.dumps(value))
+            return value
+    pytest.fail(f"no value is known for {field}")
+
+
+def filled(model: type[BaseModel], refs: dict[str, str]) -> list[dict[str, Any]]:
+    """Return records or parts in which, taken together, every field has a value.
+
+    A subject is either a person, an organisation or a counted group, and a time a day or a period: as many are made.
+    """
+    whole: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        outside, to = info.alias or name, next((m.table for m in info.metadata if isinstance(m, To)), None)
+        many = get_origin(info.annotation) is list
+        inner = next((a for a in get_args(info.annotation) if isinstance(a, type) and issubclass(a, PartIn)), None)
+        if to is not None:
+            whole[outside] = [refs[to]] if many else refs[to]
+        elif inner is not None:
+            whole[outside] = filled(inner, refs)
+        elif vocabulary := vocabulary_of({"description": info.description or ""}):
+            whole[outside] = [code_of(vocabulary)] if many else code_of(vocabulary)
+        elif DateIn in (info.annotation, *get_args(info.annotation)):
+            whole[outside] = {"edtf": "2021-05~", "printed": "у траўні", "inferred": True}
+        elif outside == "within":
+            whole[outside] = refs["participant"]
+        elif outside not in {"id", "origin", "publication_ground"}:
+            whole[outside] = fitting(info)
+    ways: list[set[str]] = [set()]
+    if "person" in whole and whole.keys() & {"organisation", "count"}:
+        ways = [GROUP | {"organisation"}, GROUP | {"person"}, {"person", "organisation"}]
+        ways = [w for w in ways if (whole.keys() & {"person", "organisation", "count"}) - w]
+    if "at" in whole:
+        ways = [{"at"}, {"from", "to"}]
+    return [{k: v for k, v in whole.items() if k not in way} for way in ways]
+
+
+def covered(model: type[BaseModel], values: list[Any]) -> Iterator[str]:
+    """Name the fields, of the parts too, that have a value in none of the records."""
+    for name, info in model.model_fields.items():
+        outside = info.alias or name
+        there = [v[outside] for v in values if v.get(outside) not in (None, [], {}, False)]
+        if not there:
+            yield f"{model.__name__}.{outside}"
+        for part in get_args(info.annotation):
+            if isinstance(part, type) and issubclass(part, PartIn):
+                yield from covered(part, [item for some in there for item in some])
+
+
+async def test_every_field_of_every_part_of_every_resource_comes_back(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    refs = {}
+    for name in (r.name for r in ORDER):
+        refs[name] = (await make(api.editor, name, **({"article": "7"} if name == "statutes" else {})))["id"]
+    group = {"role": "victim", "count": 3, "qualifier": "exact"}
+    refs["participant"] = (await make(api.editor, "events", participants=[group]))["participants"][0]["id"]
+    for resource in ORDER:
+        assert resource.create is not None
+        for n, record in enumerate(filled(resource.create, refs)):
+            body = {**MINIMAL[resource.name], **PUBLIC, **record, "origin": "local", "origin_id": f"max {n}"}
+            answer = await api.editor.post(f"/v1/{resource.name}", json=body)
+            assert answer.status_code == 201, (resource.name, answer.text, body)
     first = await out(api, tmp_path / "first")
+    for resource in ORDER:
+        assert resource.create is not None
+        records = [json.loads(line) for line in first[f"{resource.name}.ndjson"]]
+        assert list(covered(resource.create, records)) == []
     await owner.execute(f"TRUNCATE {EMPTIED} CASCADE")
     outcome = await back(api, tmp_path / "first")
     assert outcome.rejected == 0, (tmp_path / "report").read_text()[:2000]
