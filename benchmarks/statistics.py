@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -35,6 +36,11 @@ def over_60_months(n: int) -> str:
     return f"/v1/statistics/persons_in_status?status=wanted&grain=month&from={end.replace(year=end.year - 5)}&to={end}"
 
 
+def by_type(n: int) -> str:
+    """Ask for events by type, as they are today."""
+    return f"/v1/statistics/events?by=type&to={_shifted(n + 5)}"
+
+
 QUESTIONS = {"events by month and region": by_month_and_region, "stock series of 60 months": over_60_months}
 
 INDEX_ONLY = {
@@ -43,6 +49,21 @@ INDEX_ONLY = {
 }
 """What each question must be read by, where there are `MANY` events: fewer may as well be read from the table."""
 MANY = 1_000_000
+
+CHANGED = 200_000
+"""Events that have changed since the day as known on which they are counted, at most."""
+THAT_DAY = "2100-01-01"
+CHANGE = f"""
+SET LOCAL session_replication_role = replica;
+INSERT INTO changes (record_type, record_id, op, version, version_partner, version_public, level_before, level_after,
+                     had_partner, had_public, origin, actor, data, closed, seq, at)
+SELECT record_type, record_id, 'update', version + 1, version_partner + 1, version_public + 1, level_after, level_after,
+       CASE WHEN level_after <= 1 THEN true END, CASE WHEN level_after <= 0 THEN true END, origin, 'benchmark', data,
+       true, -id, '2100-01-02T12:00Z'
+  FROM changes WHERE record_type = 'event' AND seq > 0 ORDER BY id LIMIT {CHANGED}
+"""  # noqa: S608 -- a number of ours
+"""As if so many events had changed later; with numbers below zero, which no feed reads."""
+CHANGE_BACK = "SET LOCAL session_replication_role = replica; DELETE FROM changes WHERE seq < 0"
 
 IN_DUCKDB = {
     "events by month and region": "SELECT date_trunc('month', date_earliest) AS month, place_id, count(*) AS value, "
@@ -116,6 +137,24 @@ def measure(place: Place) -> list[Line]:
             )
         else:
             lines.append(Line(f"{name}, DuckDB", "ms", ours, note=why_not))
+    return lines + known(place, ask)
+
+
+def known(place: Place, ask: Callable[[Callable[[int], str]], float]) -> list[Line]:
+    """Measure counting as known on an earlier day: with nothing changed since, and with many events changed."""
+    lines = []
+    try:
+        for name, changes in (("nothing", None), (f"{min(CHANGED, place.scale.largest.events):,}", CHANGE)):
+            if changes:
+                place.do(changes)
+                place.do("VACUUM ANALYZE changes")
+            then = lambda n: f"{by_type(n)}&known_at={THAT_DAY}"  # noqa: E731
+            ours, other = in_turn(place.scale.runs, lambda _n, q=then: ask(q), lambda _n: ask(by_type))  # type: ignore[misc]
+            told = f"events by type as known earlier, {name} changed since"
+            lines.append(Line(told, "ms", ours, other, "the same of today", at_most=True))
+    finally:
+        place.do(CHANGE_BACK)
+        place.do("VACUUM changes")
     return lines
 
 

@@ -117,8 +117,8 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     caller.request.state.transaction = None
     await transaction.end(commit=kept)
     committed = sum(r.result in {"created", "updated"} for r in results) if kept else 0
-    body = '{"committed":' + str(committed) + ',"results":[' + ",".join(r.model_dump_json() for r in results) + "]}"
-    return Response(body, 200, NO_STORE, media_type="application/json")
+    answer = BulkAnswer.model_construct(committed=committed, results=results)
+    return Response(answer.model_dump_json(), 200, NO_STORE, media_type="application/json")
 
 
 async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[bytes]]:
@@ -233,7 +233,7 @@ def _without_repeats(items: list[Item]) -> Iterator[list[Item]]:
 
 def _stored(index: int, result: Any, record: UUID | None, version: int | None) -> BulkResult:
     status = 201 if result == "created" else 200
-    return BulkResult(index=index, id=record, status=status, result=result, version=version, errors=[])
+    return BulkResult.model_construct(index=index, id=record, status=status, result=result, version=version, errors=[])
 
 
 def _refused(index: int, problem: Problem, under: str) -> BulkResult:

@@ -80,9 +80,6 @@ WITH bound AS (
     SELECT {seq} AS seq, uid FROM changes WHERE {seq} IS NOT NULL ORDER BY {seq} DESC LIMIT 1
 ), reached AS (
     SELECT seq, uid FROM page WHERE n = $2::integer UNION ALL SELECT seq, uid FROM bound ORDER BY seq LIMIT 1
-), following AS (
-    SELECT at FROM page WHERE n = $2::integer + 1
-    UNION ALL (SELECT at FROM changes WHERE {seq} > (SELECT seq FROM bound) ORDER BY {seq} LIMIT 1) LIMIT 1
 )
 SELECT (SELECT id FROM feed) AS feed,
        (SELECT uid FROM changes WHERE {seq} = $1::bigint) AS here,
@@ -90,7 +87,9 @@ SELECT (SELECT id FROM feed) AS feed,
        (SELECT min({seq}) FROM changes) AS oldest,
        (SELECT seq FROM head) AS head_seq, (SELECT uid FROM head) AS head_uid,
        (SELECT seq FROM reached) AS last_seq, (SELECT uid FROM reached) AS last_uid,
-       (SELECT extract(epoch FROM clock_timestamp() - min(at))::float8 FROM following) AS lag,
+       extract(epoch FROM clock_timestamp() - coalesce(
+           (SELECT at FROM page WHERE n = $2::integer + 1),
+           (SELECT at FROM changes WHERE {seq} > (SELECT seq FROM bound) ORDER BY {seq} LIMIT 1)))::float8 AS lag,
        statement_timestamp() AS as_of,
        e.* FROM (SELECT array_agg(seq ORDER BY seq) AS seqs, array_agg(record_type ORDER BY seq) AS types,
                         array_agg(record_id ORDER BY seq) AS ids, array_agg(origin ORDER BY seq) AS origins,

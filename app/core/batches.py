@@ -62,17 +62,25 @@ class Item:
     id: UUID | None = None
     once: bool = False
 
+    named: list[tuple[str, str, Ref]] = field(init=False)
+    """References: pointer, table, reference."""
+    codes: list[tuple[str, str, str]] = field(init=False)
+    """Codes: pointer, vocabulary, code."""
     kept: bool = False
     """Whether the registry has it, under this identity or, where that was asked for, under its natural key."""
     leave: bool = False
     result: Literal["created", "updated", "unchanged"] | None = None
     version: int | None = None
     missing: list[tuple[str, str, Ref]] = field(default_factory=list)
-    """References to nothing: pointer, table, reference."""
+    """References to nothing."""
     unknown: list[tuple[str, str, str]] = field(default_factory=list)
-    """Codes that are none: pointer, vocabulary, code."""
+    """Codes that are none."""
     barred: Problem | None = None
     """Why it cannot be written at all: it was deleted, or is at another version."""
+
+    def __post_init__(self) -> None:
+        """List what it names; it is made while the database stores others."""
+        self.named, self.codes = list(references(self.given)), list(code_fields(self.given))
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -200,7 +208,7 @@ class _Storing:
         """Find what units name; return those that can be stored, and note what is wrong with the others."""
         units = {n: self.units[n] for n in chosen}
         items = [i for unit in units.values() for i in unit]
-        named = {i: list(references(i.given)) for i in items if not i.leave}
+        named = {i: i.named for i in items if not i.leave}
         tables = {table for some in named.values() for _, table, _ in some}
 
         def told(some: Iterable[Item]) -> Known:
@@ -277,11 +285,11 @@ async def _identify(transaction: Transaction, items: list[Item], *, by_key: bool
 
 
 async def _check_codes(transaction: Transaction, items: list[Item]) -> None:
-    codes = {i: list(code_fields(i.given)) for i in items if not i.leave}
-    unknown = await unknown_codes(transaction, {(v, code) for some in codes.values() for _, v, code in some})
+    checked = [i for i in items if not i.leave]
+    unknown = await unknown_codes(transaction, {(v, code) for i in checked for _, v, code in i.codes})
     if unknown:
-        for item, some in codes.items():
-            item.unknown = [c for c in some if c[1:] in unknown]
+        for item in checked:
+            item.unknown = [c for c in item.codes if c[1:] in unknown]
 
 
 # --- new records ----------------------------------------------------------------------------------------

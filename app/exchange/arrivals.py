@@ -19,7 +19,7 @@ from app.core.batches import Item, Known, store
 from app.core.database import Transaction
 from app.core.records import RecordIn, Resource
 from app.core.refs import Ref
-from app.core.rows import find_refs, references
+from app.core.rows import find_refs
 
 Sent = dict[str, Any]
 """A record as the feed or the snapshot of the other registry has it."""
@@ -145,7 +145,7 @@ async def _named(transaction: Transaction, peer: str, arriving: dict[UUID, Item]
 
     Whoever was merged here is now the one who stayed.
     """
-    named = {remote: [(t, ref) for _, t, ref in references(item.given)] for remote, item in arriving.items()}
+    named = {remote: [(table, ref) for _, table, ref in item.named] for remote, item in arriving.items()}
     there = await _pulled(transaction, peer, {ref.id for some in named.values() for _, ref in some if ref.id})
     local = {
         (table, ref): (table, Ref(id=there[ref.id]["local_id"]))

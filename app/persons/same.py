@@ -109,12 +109,14 @@ async def get_similar(person_id: UUID, lang: str | None, caller: Caller) -> Resp
     arguments = (person_id, resembling(own["names"]), languages(caller.request, lang))
     rows = await caller.database.fetch(caller.audience, CANDIDATES, *arguments)
     mine = _distinct(own["names"])
-    alike = [(best, r) for r in rows if (best := _likeness(mine, r["names"])).score >= LEAST_LIKENESS]
-    alike = sorted(alike, key=lambda a: (-a[0].score, str(a[1]["id"])))[:MOST]
-    ids = [r["id"] for _, r in alike]
+    alike = [
+        Candidate(r, best, _born(own, r)) for r in rows if (best := _likeness(mine, r["names"])).score >= LEAST_LIKENESS
+    ]
+    alike = sorted(alike, key=lambda c: (-c.score(), str(c.row["id"])))[:MOST]
+    ids = [c.row["id"] for c in alike]
     shared = await caller.database.fetch(caller.audience, SHARED_BY, person_id, ids) if ids else []
     by_id = {r["id"]: r for r in shared}
-    found = [s for best, r in alike if (s := _judged(best, own, r, by_id[r["id"]])) is not None]
+    found = [s for c in alike if (s := _judged(c, by_id[c.row["id"]])) is not None]
     found.sort(key=lambda s: (-s.score, str(s.person.id)))
     body = Similars(items=found).model_dump_json().encode()
     return conditional(caller.request, body, etag_of(body))
@@ -156,28 +158,41 @@ class Likeness(NamedTuple):
 
 
 def _likeness(own: list[str], other: list[str]) -> Likeness:
-    """Compare the names of two persons, each with each."""
-    pairs = (Likeness(of_names(a, b), a, b) for a in own for b in _distinct(other))
+    """Compare the names of two persons, each with each; `own` are distinct already."""
+    pairs = (Likeness(of_names(a, b), a, b) for b in _distinct(other) for a in own)
     return max(pairs, default=Likeness(0.0, "", ""))
 
 
-def _judged(names: Likeness, own: Any, other: Any, shared: Any) -> Similar | None:
-    """Score a candidate; None for one who is not like enough."""
+class Candidate(NamedTuple):
+    """Somebody with about the same name: the row, how alike the names are, and what the dates of birth say."""
+
+    row: Any
+    names: Likeness
+    born: Reason | None
+
+    def score(self, shared: float = 0.0) -> float:
+        """Return the score, with the weight of what the two share."""
+        if self.born is not None and self.born.says == "against":
+            return min(0.9 * self.names.score + shared, 1.0) * CONTRADICTED
+        return min(0.9 * self.names.score + shared + (self.born.weight if self.born else 0.0), 1.0)
+
+
+def _judged(candidate: Candidate, shared: Any) -> Similar | None:
+    """Score a candidate by all that is known; None for one who is not like enough."""
+    names, born = candidate.names, candidate.born
     reasons = [Reason(kind="names", says="for", weight=round(names.score, 3), detail=f"{names.own} ~ {names.other}")]
     reasons += [
         Reason(kind=kind, says="for", weight=EVIDENCE[kind], detail=detail) for kind, detail in SHARED if shared[kind]
     ]
-    born = _born(own, other)
-    against = born is not None and born.says == "against"
+    weight = sum(r.weight for r in reasons[1:])
     if born is not None:
         reasons.append(born)
-    gained = names.score + sum(r.weight for r in reasons[1:] if r.says == "for")
-    if gained < THRESHOLD:
+    agreed = born.weight if born is not None and born.says == "for" else 0.0
+    if names.score + weight + agreed < THRESHOLD:
         return None
-    score = min(0.9 * names.score + (gained - names.score), 1.0) * (CONTRADICTED if against else 1.0)
     return Similar(
-        person=Reference(id=other["id"], label=other["label"]),
-        score=round(score, 3),
+        person=Reference(id=candidate.row["id"], label=candidate.row["label"]),
+        score=round(candidate.score(weight), 3),
         reasons=reasons,
     )
 

@@ -19,7 +19,7 @@ from app.statistics.queries import MAX_CELLS, Plan, counting
 from app.statistics.questions import Asked, Question, refuse
 from app.statistics.stocks import stock
 
-DEFINITION_VERSION = 2
+DEFINITION_VERSION = 3
 """Raised whenever the same records would be counted otherwise than before."""
 
 FIRST_DAY = date(1, 1, 1)

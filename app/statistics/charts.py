@@ -180,6 +180,7 @@ def svg(answer: Answer, names: dict[str, str], lang: str) -> bytes:
         "value_formatter": lambda v: f"{v:,.0f}".replace(",", " ") if v is not None and v == int(v) else f"{v}",
         "include_x_axis": True,
         "margin": 20,
+        "margin_bottom": 60 if len(kept) > 1 else 20,  # pygal reserves less than a legend takes under a note
     }
     if time:
         step = max(1, -(-len(shown) // MOST_LABELS))

@@ -97,7 +97,7 @@ def _event_people(fact: Fact) -> None:
     if "participant" in fact.joined:
         return
     part, person, on = with_participants(fact.used)
-    fact.join("participant", part, on)
+    fact.join("participant", part, on, many="id")
     fact.join("person", person, person.c.id == part.c.person_id)
     fact.where += participant_conditions(fact.used, part, person)
 
@@ -120,7 +120,7 @@ def _group(fact: Fact) -> SQL:
         _event_people(fact)
     person = _person(fact)
     one = func.unnest(person.c.groups).table_valued("code", name="one_group").render_derived()
-    fact.join("group", one, true())
+    fact.join("group", one, true(), many="code")
     if "group" in fact.used:
         asked = fact.given("group")
         codes = asked if "exact=group" in fact.used else with_narrower("person_group", asked)
@@ -142,7 +142,7 @@ def _role(fact: Fact) -> SQL:
     on = part.c.event_id == E.c.id
     if "role" in fact.used:
         on = and_(on, part.c.role == any_(fact.given("role")))
-    fact.join("any_participant", part, on)
+    fact.join("any_participant", part, on, many="id")
     return fact.joined["any_participant"].c.role  # type: ignore[no-any-return]
 
 
@@ -151,7 +151,7 @@ def _organisation(fact: Fact) -> SQL:
     on = and_(part.c.event_id == E.c.id, part.c.organisation_id.is_not(None))
     if "organisation" in fact.used:
         on = and_(on, refers(part.c.organisation_id, "organisations", fact.given("organisation")))
-    fact.join("organisation", part, on)
+    fact.join("organisation", part, on, many="id")
     found: SQL = fact.joined["organisation"].c.organisation_id
     return found
 
@@ -188,7 +188,7 @@ def _judge(fact: Fact) -> SQL:
     on = judge.c.case_id == _case(fact).c.id
     if "judge" in fact.used and f"judge={NOT_STATED}" not in fact.used:
         on = and_(on, refers(judge.c.person_id, "persons", fact.given("judge")))
-    fact.join("judge", judge, on)
+    fact.join("judge", judge, on, many="id")
     return fact.joined["judge"].c.person_id  # type: ignore[no-any-return]
 
 
@@ -211,7 +211,7 @@ def _outcome(fact: Fact) -> SQL:
     on = sentence.c.case_id == C.c.id
     if "outcome" in fact.used and f"outcome={NOT_STATED}" not in fact.used:
         on = and_(on, sentence.c.outcome == any_(fact.given("outcome")))
-    fact.join("outcome", sentence, on)
+    fact.join("outcome", sentence, on, many="id")
     return fact.joined["outcome"].c.outcome  # type: ignore[no-any-return]
 
 
@@ -238,7 +238,7 @@ def _statute_link(fact: Fact) -> SQL:
         on = link.c.case_id == _case(fact).c.id
         if _holds(fact.rows, S):
             on = and_(on, link.c.person_id.is_not_distinct_from(S.c.person_id))
-    fact.join("statute_link", link, on)
+    fact.join("statute_link", link, on, many="id")
     fact.where += statute_conditions(fact.used, fact.joined["statute_link"].c.statute_id)
     return fact.joined["statute_link"].c.statute_id  # type: ignore[no-any-return]
 
@@ -249,7 +249,7 @@ def _source(owner: str, of: Callable[[Fact], SQL]) -> Callable[[Fact], SQL]:
         on = citation.c[owner] == of(fact)
         if "source" in fact.used and f"source={NOT_STATED}" not in fact.used:
             on = and_(on, refers(citation.c.source_id, "sources", fact.given("source")))
-        fact.join("citation", citation, on)
+        fact.join("citation", citation, on, many="id")
         return fact.joined["citation"].c.source_id  # type: ignore[no-any-return]
 
     return value

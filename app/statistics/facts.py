@@ -42,7 +42,8 @@ class Fact:
 
     `entity` are the columns that tell counted things apart: each counts once in a cell, with its greatest `weight`.
     `named` is false for people whom nobody named. `unknown` is how many of unknown size a row stands for. `distinct`
-    says whether one entity can have several rows even without a dimension that holds several values.
+    says whether one entity can have several rows even without a dimension that holds several values, and `single` of
+    which rows it cannot. `several` are the conditions under which the dimensions gave it more than one.
     """
 
     used: frozenset[str]
@@ -54,14 +55,21 @@ class Fact:
     named: SQL = NAMED
     unknown: SQL | None = None
     distinct: bool = False
+    single: SQL | None = None
+    several: list[SQL] = field(default_factory=list)
     where: list[SQL] = field(default_factory=list)
     joined: dict[str, Any] = field(default_factory=dict)
 
-    def join(self, name: str, other: FromClause, on: SQL) -> FromClause:
-        """Join a table that a dimension needs, once however many dimensions need it."""
+    def join(self, name: str, other: FromClause, on: SQL, *, many: str | None = None) -> FromClause:
+        """Join a table that a dimension needs, once however many dimensions need it.
+
+        `many` is a column of it that is never null, where more than one of its rows can be joined to one.
+        """
         if name not in self.joined:
             self.rows = self.rows.outerjoin(other, on)
             self.joined[name] = other
+            if many is not None:
+                self.several.append(other.c[many].is_not(None))
         found: FromClause = self.joined[name]
         return found
 
@@ -128,6 +136,7 @@ def incidents(used: frozenset[str]) -> Fact:
     """Return events by their incident; an event of none is one of its own."""
     fact = events(used)
     fact.entity, fact.distinct = (func.coalesce(E.c.incident, E.c.id),), True
+    fact.single = E.c.incident.is_(None)
     return fact
 
 

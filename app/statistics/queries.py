@@ -5,6 +5,7 @@ by day over a covering index that is as fast as keeping periods in columns of th
 """
 
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +44,7 @@ YES: SQL = literal_column("true")
 NO: SQL = literal_column("false")
 ZERO: SQL = literal_column("0")
 NOTHING: SQL = literal_column("'[]'")
+ALWAYS: SQL = literal_column("'-infinity'::date", Date)
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,16 @@ class Plan:
         return MEASURES[self.measure]
 
 
+EPOCH = date(2000, 1, 1)
+"""The day that parameters of days are counted from."""
+
+
 def day(name: str) -> SQL:
-    """Return the parameter of a day, bound as text: of the first and last of the calendar asyncpg makes infinities."""
-    return cast(bindparam(name, type_=Text()), Date)
+    """Return the parameter of a day, bound as the days since `EPOCH`.
+
+    Of the first and last day of the calendar asyncpg would make infinities, and text would be read anew for each row.
+    """
+    return literal_column(f"'{EPOCH}'::date", Date) + bindparam(name, type_=Integer())
 
 
 def bucket(grain: str, of: SQL) -> SQL:
@@ -142,43 +151,82 @@ def _within(plan: Plan, lo: SQL, hi: SQL) -> list[SQL]:
     return found
 
 
+COARSE = (None, "quarter", "year")
+"""Grains by which the rows of one entity become far fewer."""
+
+
 def _base(plan: Plan, groups: tuple[str, ...], name: str) -> CTE:
     """Return what is counted as (lo, hi, dimensions, weight, unknown), added up.
 
-    Where one entity can have several dates it is each row, with its entity: nothing can be added up before its period
-    is known.
+    Where one entity can have several dates, also with its entity, since nothing can be added up before its period is
+    known; `alone` are then the rows of those that have only one.
     """
     fact, values = fact_of(plan, groups)
     assert fact.lo is not None and fact.hi is not None  # noqa: PT018, S101 -- every flow is dated
-    entity = [e.label(f"e{n}") for n, e in enumerate(fact.entity)]
-    unknown = fact.unknown if fact.unknown is not None else ZERO
-    dates = [fact.lo.label("lo"), fact.hi.label("hi")]
+    lo, hi = fact.lo, fact.hi
+    if fact.distinct and plan.time in COARSE:
+        lo, hi = _coarse(plan, lo), _coarse(plan, hi)
     dims = [v.label(f"d{n}") for n, v in enumerate(values)]
-    amounts = [fact.weight.label("weight"), unknown.label("unknown")]
-    every = select(*dates, *dims, *entity, fact.named.label("named"), *amounts)
+    alone = _alone(fact)
+    entity = [(e if alone is None else case((not_(alone), e))).label(f"e{n}") for n, e in enumerate(fact.entity)]
+    apart = [*entity, *([alone.label("alone")] if alone is not None else [])]
+    unknown = fact.unknown if fact.unknown is not None else ZERO
+    amounts = [fact.named.label("named"), fact.weight.label("weight"), unknown.label("unknown")]
+    every = select(lo.label("lo"), hi.label("hi"), *dims, *apart, *amounts)
     rows: Any = every.select_from(fact.rows).where(*fact.where, *_within(plan, fact.lo, fact.hi)).subquery()
+    keys = [rows.c[n] for n in ("lo", "hi", *(c.name for c in apart))]
     if fact.distinct:
         source, dims = rolled(plan, groups, rows)
-        kept = [rows.c[n] for n in ("lo", "hi", "named", "weight", "unknown", *(e.name for e in entity))]
-        return select(*dims, *kept).select_from(source).cte(name)
+        if alone is not None or plan.time in COARSE:
+            return _together(rows, [*dims, *keys, rows.c.named], source).cte(name)
+        return select(*dims, *keys, *(rows.c[a.name] for a in amounts)).select_from(source).cte(name)
+    dates = [rows.c.lo, rows.c.hi]
     if any(plan.subject.dimensions[g].many for g in groups):
         source, dims = rolled(plan, groups, rows)
-        keys = [rows.c[n] for n in ("lo", "hi", *(e.name for e in entity))]
-        rows = _together(func.max, rows, [*dims, *keys], source).subquery()
-        source, dims = rows, [rows.c[d.name] for d in dims]
+        rows = _together(rows, [*dims, *keys], source).subquery()
+        source, dims, dates = rows, [rows.c[d.name] for d in dims], [rows.c.lo, rows.c.hi]
     else:
         # Of ten million events on so many days in so many towns, few rows are left to be joined to the towns' regions.
         if any(plan.subject.dimensions[g].roll is not None for g in groups):
-            rows = _together(
-                func.sum, rows, [rows.c[n] for n in ("lo", "hi", *(d.name for d in dims))], rows
-            ).subquery()
+            rows = _added(rows, [*dates, *(rows.c[d.name] for d in dims)], rows).subquery()
+            dates = [rows.c.lo, rows.c.hi]
         source, dims = rolled(plan, groups, rows)
-    return _together(func.sum, rows, [rows.c.lo, rows.c.hi, *dims], source).cte(name)
+    return _added(rows, [*dates, *dims], source).cte(name)
 
 
-def _together(how: Any, rows: Any, keys: list[Any], source: Any) -> Select[Any]:
-    amounts = [how(rows.c[n]).label(n) for n in ("weight", "unknown")]
+def _alone(fact: Fact) -> SQL | None:
+    """Condition that a row is the only one of its entity; None where no row is known to be, or every one is."""
+    if fact.distinct and fact.single is None:
+        return None
+    conditions = [*([fact.single] if fact.single is not None else []), *(not_(s) for s in fact.several)]
+    return and_(*conditions) if conditions else None
+
+
+def _coarse(plan: Plan, date_: SQL) -> SQL:
+    """Return a day that counts exactly as this one, the same for all days that count alike."""
+    edges = [(date_ >= day(n), day(n)) for n, given in (("end", plan.ends), ("start", plan.starts)) if given]
+    first = bucket(plan.time, date_) if plan.time is not None else case((date_.is_not(None), ALWAYS))
+    return func.greatest(first, case(*edges), type_=Date) if edges else first
+
+
+def _added(rows: Any, keys: list[Any], source: Any) -> Select[Any]:
+    amounts = [func.sum(rows.c[n]).label(n) for n in ("weight", "unknown")]
     return select(*keys, *amounts).select_from(source).group_by(*(getattr(k, "element", k) for k in keys))
+
+
+def _together(rows: Any, keys: list[Any], source: Any) -> Select[Any]:
+    """Put the rows of one entity together, which counts once, and add up those that are alone."""
+    amounts = [together(rows, rows.c[n]).label(n) for n in ("weight", "unknown")]
+    return select(*keys, *amounts).select_from(source).group_by(*(getattr(k, "element", k) for k in keys))
+
+
+def together(rows: Any, amount: SQL, where: SQL = YES) -> SQL:
+    """Return the amount of one entity, the greatest of its rows; or of rows that are alone their sum."""
+    greatest: SQL = func.max(amount).filter(where) if where is not YES else func.max(amount)
+    if "alone" not in rows.c:
+        return greatest
+    total: SQL = func.sum(amount).filter(where) if where is not YES else func.sum(amount)
+    return case((rows.c.alone, total), else_=greatest)
 
 
 def _flags(plan: Plan, rows: Any) -> list[Any]:
@@ -198,23 +246,28 @@ def _flags(plan: Plan, rows: Any) -> list[Any]:
 
 
 def _span(plan: Plan, base: CTE) -> tuple[SQL, SQL]:
-    """Return the first and last day of the grid: those asked for, or else of what is counted."""
-    first: SQL = day("first")
-    if not plan.starts:
-        first = select(func.min(func.least(base.c.lo, base.c.hi, type_=Date), type_=Date)).scalar_subquery()
-    last: SQL = day("last")
-    if not plan.ends:
-        latest = func.max(func.greatest(base.c.lo, base.c.hi, type_=Date), type_=Date)
-        last = select(func.greatest(latest, first, type_=Date)).scalar_subquery()
-    return first, last
+    """Return the first and last day of the grid: those asked for, or else of what is counted.
+
+    A period that is open at one side has at least the day at its other, though all that is counted lie beyond it.
+    """
+    first: SQL = day("first") if plan.starts else func.min(func.least(base.c.lo, base.c.hi, type_=Date), type_=Date)
+    last: SQL = day("last") if plan.ends else func.max(func.greatest(base.c.lo, base.c.hi, type_=Date), type_=Date)
+    if plan.starts and plan.ends:
+        return first, last
+    if plan.starts:
+        last = func.greatest(last, first, type_=Date)
+    elif plan.ends:
+        first = func.least(first, last, type_=Date)
+    span = select(first.label("first"), last.label("last")).select_from(base).cte("span")
+    return select(span.c.first).scalar_subquery(), select(span.c.last).scalar_subquery()
 
 
-def _by_period(plan: Plan, base: CTE, grain: str) -> Any:
+def _by_period(plan: Plan, base: CTE, grain: str, span: tuple[SQL, SQL]) -> Any:
     """Select the rows by period: once where they count, and once in each further period where they possibly lie."""
     lo, hi = base.c.lo, base.c.hi
     at = func.coalesce(lo, hi)
     value, sure, possible, _ = (f.element for f in _flags(plan, base))
-    first, last = _span(plan, base)
+    first, last = span
     kept = [c for c in base.c if c.name not in {"lo", "hi"}]
     one_period = func.coalesce(bucket(grain, lo) == bucket(grain, hi), NO)
 
@@ -241,17 +294,11 @@ def counted(rows: Any, keys: list[str], *, apart: bool) -> Select[Any]:
     """Aggregate rows into cells; where one thing can have several rows, first into one row for each thing."""
     r = rows.subquery()
     if apart:
-        entity = [c for c in r.c if c.name.startswith("e")]
+        entity = [c for c in r.c if c.name.startswith("e") or c.name == "alone"]
+        amounts = (together(r, r.c.weight, r.c[n]).label(f"w_{n}") for n in ("value", "sure", "possible", "undated"))
+        unknown_of = together(r, r.c.unknown, r.c.value).label("unknown")
         once = (
-            select(
-                *(r.c[k] for k in keys),
-                r.c.named,
-                *(
-                    func.max(r.c.weight).filter(r.c[n]).label(f"w_{n}")
-                    for n in ("value", "sure", "possible", "undated")
-                ),
-                func.max(r.c.unknown).filter(r.c.value).label("unknown"),
-            )
+            select(*(r.c[k] for k in keys), r.c.named, *amounts, unknown_of)
             .group_by(*(r.c[k] for k in keys), r.c.named, *entity)
             .subquery()
         )
@@ -307,8 +354,9 @@ def counting(plan: Plan) -> Statement:
     if not plan.by:
         return prepare(select(NOTHING, total))
     grain, keys = plan.time, [f"d{n}" for n in range(len(plan.groups))]
-    rows = _whole_period(plan, base) if grain is None else _by_period(plan, base, grain)
+    span = _span(plan, base)
+    rows = _whole_period(plan, base) if grain is None else _by_period(plan, base, grain, span)
     cells = counted(rows, keys if grain is None else ["period", *keys], apart=apart).subquery()
     found = as_json(plan, select(cells).where(or_(cells.c.n2 > 0, cells.c.n6 > 0)).subquery())
-    periods = periods_number(grain, *_span(plan, base)) if grain is not None else None
+    periods = periods_number(grain, *span) if grain is not None else None
     return prepare(select(capped(found, base, len(plan.groups), periods), total))

@@ -13,7 +13,7 @@ from app.core.text import Code, Unit
 from app.events.queries import OF_PERSON, EventFilter
 from app.statistics.dimensions import TIMES
 from app.statistics.measures import Measure
-from app.statistics.queries import Plan
+from app.statistics.queries import EPOCH, Plan
 from app.statuses.queries import StatusFilter
 
 MOST_DIMENSIONS = 3
@@ -152,10 +152,10 @@ class Question:
         return frozenset(used)
 
     def values(self) -> dict[str, Any]:
-        """Return the values of all parameters of the statement; days as text."""
+        """Return the values of all parameters of the statement; days as their number."""
         values: dict[str, Any] = self.asked.values()
         days = {"start": self.start, "first": self.start, "end": self.end, "last": self.last, "at": self.at}
-        values |= {n: str(d) for n, d in days.items() if d is not None}
+        values |= {n: (d - EPOCH).days for n, d in days.items() if d is not None}
         return values | {n: getattr(self.asked, n, None) for n in self.measure.also}
 
 

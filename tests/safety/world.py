@@ -90,7 +90,7 @@ PART_OF = {
 """Resource → a part that can be hidden, and the least that it needs."""
 
 
-async def change(editor: httpx.AsyncClient, kind: str, record_id: str, **fields: Any) -> dict[str, Any]:
+async def change(editor: httpx.AsyncClient, kind: str, record_id: str, /, **fields: Any) -> dict[str, Any]:
     """Patch a record as it now is and return it."""
     url = f"/v1/{kind}/{record_id}"
     answer = await editor.patch(url, json=fields, headers={"If-Match": "*"})

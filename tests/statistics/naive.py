@@ -353,8 +353,9 @@ def count(
     rows = list(registry.rows(measure, [b for b in by if b not in TIMES], **options))
     grain = next((b for b in by if b in TIMES), None)
     ends = [d for r in rows for d in (r["lo"], r["hi"]) if d and _touches(r, start, end)]
-    first: Any = start or min(ends, default=None)
-    last: Any = end - timedelta(days=1) if end else max(ends, default=None)
+    # A period that is open at one side has at least the day at its other.
+    first: Any = start or min([*ends, *([end - timedelta(days=1)] if end else [])], default=None)
+    last: Any = end - timedelta(days=1) if end else max([*ends, *([start] if start else [])], default=None)
     cells: dict[tuple[str, ...], Any] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, False, 0, 0]))
     total: Any = defaultdict(lambda: [0, 0, 0, False, 0, 0])
     for r in rows:

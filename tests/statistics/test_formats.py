@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from pyjstat import pyjstat
 
+from app.statistics.charts import svg
 from tests.conftest import Api
 from tests.factories import make
 
@@ -97,6 +98,40 @@ async def test_the_picture_is_an_svg_that_runs_and_fetches_nothing(sample: Api, 
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert not [e for e in root.iter() if e.tag.endswith(("script", "image", "foreignObject"))]
     assert not re.search(r"@import|url\(\s*['\"]?http|href=['\"]http", answer.text)
+
+
+def drawn_texts(root: ET.Element) -> list[tuple[str, float, float]]:
+    """Return every text of a picture with where it stands, by its own place and that of all groups around it."""
+    found = []
+
+    def look(element: ET.Element, x: float, y: float) -> None:
+        moved = re.match(r"translate\(([-\d.]+)[, ]+([-\d.]+)\)", element.get("transform", ""))
+        x, y = (x + float(moved[1]), y + float(moved[2])) if moved else (x, y)
+        if element.tag.endswith("text"):
+            found.append(("".join(element.itertext()), x + float(element.get("x", 0)), y + float(element.get("y", 0))))
+        for child in element:
+            look(child, x, y)
+
+    look(root, 0, 0)
+    return found
+
+
+@pytest.mark.parametrize("series", [1, 2, 5, 12])
+@pytest.mark.parametrize("periods", [3, 24])
+def test_nothing_that_a_picture_says_stands_outside_of_it(series: int, periods: int) -> None:
+    for second in ("month", "sex"):
+        rows = [
+            {"type": f"kind {s}", second: f"2024-{p:02}", "value": s + p, "min": 0, "max": 99}
+            for s in range(series)
+            for p in range(periods)
+        ]
+        answer = {"measure": "events", "unit": "events", "by": ["type", second], "rows": rows, "labels": {}}
+        root = ET.fromstring(svg({**answer, "total": None, "known_at": "2024-02-06"}, {"en": "events"}, "en"))  # noqa: S314
+        width, height = float(root.get("width", 0)), float(root.get("height", 0))
+        texts = drawn_texts(root)
+        assert any("2024-02-06" in text for text, _, _ in texts)
+        assert series == 1 or sum("kind" in text for text, _, _ in texts) >= series
+        assert [t for t in texts if not (0 <= t[1] <= width and 8 <= t[2] <= height - 5)] == []
 
 
 async def test_labels_are_in_the_language_asked_for(sample: Api) -> None:

@@ -42,6 +42,17 @@ async def test_a_date_counts_by_its_earliest_bound_and_min_and_max_stand_beside(
     assert by_month["qualifier"] == "at_least"
 
 
+async def test_a_period_open_at_one_side_has_a_cell_for_what_may_lie_at_its_other(api: Api) -> None:
+    """Nobody knows when the first ended, which began before the period, nor when the second began."""
+    await make(api.editor, "events", date="1999-01/")
+    since = await ask(api, "events", by="month", from_="1999-03-10")
+    assert [numbers(r, "month", "value", "min", "max") for r in since["rows"]] == [("1999-03", 0, 0, 1)]
+    await make(api.editor, "events", date="/1999-06")
+    before = await ask(api, "events", by="month", to="1999-03-10")
+    assert ("1999-03", 0, 0, 2) in [numbers(r, "month", "value", "min", "max") for r in before["rows"]]
+    assert numbers(before["total"]) == (1, 0, 2)
+
+
 async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api) -> None:
     incident = str(uuid4())
     for type_ in ("detention", "administrative_trial"):
@@ -52,6 +63,28 @@ async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api)
     assert found["total"]["value"] == 2
     assert [r["value"] for r in found["rows"]] == [1, 1, 1]
     assert found["additive"] is False
+
+
+async def test_what_several_records_are_about_counts_once_where_none_of_them_has_a_value(api: Api) -> None:
+    vera, incident = (await make(api.editor, "persons"))["id"], str(uuid4())
+    for day in ("2024-01-05", "2024-01-06"):
+        who = [{"person": vera, "role": "victim"}]
+        await make(api.editor, "events", date=day, incident=incident, participants=who)
+        charges = [{"person": vera, "status": "charged", "date": day}]
+        await make(api.editor, "cases", charges=charges, sentences=[{"person": vera, "outcome": "convicted"}])
+    await make(api.editor, "events", date="2024-01-07")
+    for measure, dimension, value in (
+        ("persons", "statute", 1),
+        ("incidents", "source", 2),
+        ("events", "statute", 3),
+        ("persons_charged", "judge", 1),
+        ("charges", "judge", 2),
+    ):
+        for time in ([], ["month"], ["year"]):
+            found = await ask(api, measure, by=[dimension, *time])
+            rows = [numbers(r, dimension, "value", "max") for r in found["rows"]]
+            assert rows == [("not_stated", value, value)], (measure, time)
+            assert found["total"]["value"] == value
 
 
 async def test_people_count_once_and_unnamed_groups_stand_apart(api: Api) -> None:
