@@ -86,6 +86,8 @@ class Mapped:
             items.append(item)
             if draft.shared and len(self.shared) < SHARED:
                 self.shared[draft.origin_id] = draft.data, item
+        if not items:
+            raise RowProblem("", "nothing is recorded of it: no record of the mapping is for such a row")
         return Unit(row.line, items)
 
     def _identity(self, cells: dict[str, Any], outcome: Outcome) -> str | None:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -331,9 +331,14 @@ class Draft:
 _PLACE = re.compile(r"\{(\??)([a-z_][a-z0-9_.]*)\}")
 
 
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return ("@", *path[1:].split(".")) if path.startswith("@") else tuple(path.split("."))
+
+
 def _get(scope: dict[str, Any], path: str) -> Any:
-    value: Any = scope["@"] if path.startswith("@") else scope
-    for step in path.removeprefix("@").split("."):
+    value: Any = scope
+    for step in _steps(path):
         value = value.get(step) if isinstance(value, dict) else None
     return value
 
@@ -342,10 +347,17 @@ def _present(value: Any) -> bool:
     return value not in (None, "", [], {})
 
 
+@cache
+def _named(template: str) -> tuple[str, ...]:
+    return tuple(n for _, n in _PLACE.findall(template))
+
+
 def _text(template: str, scope: dict[str, Any]) -> Any:
     if template.startswith(("$", "@")):
         return _get(scope, template.removeprefix("$"))
-    found = {n: _get(scope, n) for _, n in _PLACE.findall(template)}
+    if not (names := _named(template)):
+        return template
+    found = {n: _get(scope, n) for n in names}
     if any(not _present(v) for v in found.values()):
         return None
     return _PLACE.sub(lambda m: "" if m[1] else str(found[m[2]]), template)

@@ -124,6 +124,15 @@ async def test_a_rejected_row_is_named_and_the_others_come_in(
     assert [r["born"] for r in kept] == ["198X", "2000"]
 
 
+async def test_a_row_of_which_nothing_is_recorded_is_named(api: Api, owner: asyncpg.Connection, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(MINIMAL.replace('"persons"', '"persons"\nwhen = ["name"]'))
+    (tmp_path / "own.csv").write_text("name,born,sex\n,2000,m\n")
+    outcome = await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.rows, outcome.rejected) == (1, 1)
+    assert "nothing is recorded of it" in (tmp_path / "report").read_text()
+    assert await owner.fetchval("SELECT count(*) FROM persons") == 0
+
+
 async def test_a_mapping_of_ones_own_extends_a_shipped_one(api: Api, tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(MINIMAL)
     extended = f'extends = "{tmp_path}/base.toml"\n[values.sex.map]\n"x" = "other"\n'

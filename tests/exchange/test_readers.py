@@ -1,5 +1,6 @@
 """Files that were made to break readers: the right values, or a named rejection."""
 
+import contextlib
 import gzip
 import json
 import unicodedata
@@ -10,7 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.exchange.console import ImportOptions, run_import
+from app.exchange.console import ExchangeError, ImportOptions, run_import
+from app.exchange.mapping import MappingError
 from app.exchange.readers import Form, ReadError, Row, read
 from tests.conftest import Api
 from tests.exchange.data import data
@@ -193,3 +195,43 @@ async def test_naughty_strings_come_in_as_they_are_or_are_rejected_by_name(
         assert row["text"] == unicodedata.normalize("NFC", naughty[int(row["origin_id"])]).strip()
     for line in (tmp_path / "report").read_text().splitlines():
         assert json.loads(line)["column"] == "person.names.0.text"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "form", "count"),
+    [
+        ("csv-spectrum/csvs", "csv", 11),
+        ("csv-test-data/csv", "csv", 25),
+        ("json-parsing-nst/test_transform", "json", 22),
+        ("json-parsing-nst/test_parsing", "json", 318),
+        ("json-parsing-nst/test_parsing", "ndjson", 318),
+    ],
+)
+async def test_whatever_file_is_imported_each_row_is_taken_or_named(
+    api: Api, tmp_path: Path, name: str, form: str, count: int
+) -> None:
+    """The values of the first column become names; a file that cannot be read is refused in one line."""
+    files = sorted(data(name).iterdir())
+    assert len(files) == count
+    report, refused = tmp_path / "report", []
+    for path in files:
+        columns: list[str] = []
+        with contextlib.suppress(ReadError):
+            columns = list(dict.fromkeys(c for r in read(path, Form(form)) for c in r.cells))
+        (tmp_path / "own.toml").write_text(
+            f'name = "own"\norigin = "own"\nformat = "{form}"\nignore = {json.dumps(columns[1:])}\n'
+            f'[identity]\nrepeats = "separate"\n[values]\nx = {{ column = {json.dumps((columns or ["x"])[0])} }}\n'
+            '[[records]]\nname = "person"\nresource = "persons"\nwhen = ["x"]\nfields = { names = [{ text = "$x" }] }\n'
+        )
+        try:
+            options = ImportOptions(str(tmp_path / "own.toml"), dry=True, report=report)
+            outcome = await run_import(api.site.url, api.site.settings(), path, options)
+        except (ReadError, MappingError, ExchangeError) as error:
+            refused.append(str(error))
+            continue
+        told = report.read_text().splitlines() if report.exists() else []
+        assert all(json.loads(line)["problem"] for line in told), path.name
+        assert outcome.rejected == len(told), path.name
+        assert outcome.rows == outcome.created["persons"] + outcome.rejected, path.name
+    assert [told for told in refused if "\n" in told] == []
