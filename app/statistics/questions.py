@@ -1,9 +1,11 @@
 """Questions: the parameters of the statistics, and what makes no sense together."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.cases.parts import ChargeFilter, SentenceFilter
 from app.cases.queries import CaseFilter
@@ -37,6 +39,23 @@ class Asked(BaseModel):
     known_at: Annotated[
         Day | None, Field(description="Answer as the registry knew at the end of that day (UTC); now unless said.")
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_parameters_there_are(cls, given: Any) -> Any:
+        known = {alias for n, f in cls.model_fields.items() for alias in (n, f.alias or n)}
+        wrong = []
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in known:
+                here = "no such parameter here: GET /v1/statistics names those of each measure"
+                if name in {"at", "grain"}:
+                    here = "a flow is counted over a period: give from and to, and by=month for each month of it"
+                wrong.append(
+                    InitErrorDetails(type=PydanticCustomError("unknown_parameter", here), loc=(name,), input=0)
+                )
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return given
 
 
 class EventsAsked(EventFilter, Asked):
