@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic import op
 
-revision = "0014"
+revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
@@ -27,7 +27,7 @@ def run(sql: str) -> None:
 
 def upgrade() -> None:
     """Make the functions anew, and let partners read two more columns of the tombstones that they see."""
-    run((SQL / "0014_similar.sql").read_text())
+    run((SQL / "0011_similar.sql").read_text())
     run("GRANT SELECT (origin, origin_id) ON tombstones TO chronika_partner;")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0014"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -194,7 +194,7 @@ END $$;
 
 def upgrade() -> None:
     """Make it."""
-    run((SQL / "0011_made.sql").read_text())
+    run((SQL / "0012_made.sql").read_text())
     run("".join(level_function(table) for table in RECORDS) + close_function())
 
 
