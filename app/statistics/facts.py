@@ -151,8 +151,9 @@ def list_entries(used: frozenset[str]) -> Fact:
     part = fact.joined["participant"]
     who = func.coalesce(part.c.person_id, part.c.organisation_id)
     fact.entity = (case((who.is_not(None), part.c.id), else_=fact.entity[0]),)
-    listing = cast(literal_column("'{listing}'"), TEXTS)
-    fact.where.append(E.c.type == any_(with_narrower("event_type", listing)))
+    if "type" not in used:
+        listing = cast(literal_column("'{listing}'"), TEXTS)
+        fact.where.append(E.c.type == any_(with_narrower("event_type", listing)))
     return fact
 
 

@@ -214,8 +214,9 @@ MEASURES: dict[str, Measure] = {
             EventFilter,
             "events",
             dimensions.OF_EVENTS,
-            "Entries that events of listing add to a list: each person, organisation or counted group listed." + DATED,
-            fixed={"role": "listed"},
+            "Entries that events of listing (unless type says otherwise) add to a list: each person, "
+            "organisation or counted group listed." + DATED,
+            fixed={"role": "listed", "type": "listing"},
             counts=("named", "unnamed"),
             additive=False,
         ),

@@ -65,6 +65,17 @@ async def test_an_incident_counts_once_and_an_event_of_none_is_its_own(api: Api)
     assert found["additive"] is False
 
 
+async def test_entries_on_a_list_are_those_of_listing_unless_a_type_is_asked_for(api: Api) -> None:
+    vera = (await make(api.editor, "persons"))["id"]
+    for type_ in ("listed_extremist_person", "raid"):
+        who = [{"person": vera, "role": "listed"}]
+        await make(api.editor, "events", type=type_, date="2024-01-05", participants=who)
+    for asked, wanted in (({}, "listed_extremist_person"), ({"type": "raid"}, "raid")):
+        (row,) = (await ask(api, "list_entries", by="month", **asked))["rows"]
+        assert row["value"] == 1
+        assert [e["type"] for e in (await api.public.get(row["list"])).json()["items"]] == [wanted]
+
+
 async def test_what_several_records_are_about_counts_once_where_none_of_them_has_a_value(api: Api) -> None:
     vera, incident = (await make(api.editor, "persons"))["id"], str(uuid4())
     for day in ("2024-01-05", "2024-01-06"):
