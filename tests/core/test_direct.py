@@ -141,6 +141,7 @@ def test_most_readings_are_found() -> None:
     assert {o.path for o in OPERATIONS if o.method == "get"} - found == {
         "/livez",
         "/problems/{kind}",
+        "/v1/persons/{record_id}/similar",
         "/v1/vocabularies/{name}",
     }
 

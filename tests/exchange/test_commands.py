@@ -186,7 +186,7 @@ async def test_a_terminal_shows_rate_and_time_left(api: Api, tmp_path: Path) -> 
     os.close(primary)
     assert process.returncode == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert re.search(r"rows .* [2-8]00/1000 [0-9]+/s 0:00:[0-9]{2}", plain), plain[-500:]
+    assert re.search(r"rows .* [2-8]00/1000 [0-9,]+/s 0:00:[0-9]{2}", plain), plain[-500:]
 
 
 async def test_a_reader_who_has_had_enough_is_no_failure(sample: Api) -> None:
