@@ -59,7 +59,7 @@ password_encryption = 'scram-sha-256'
 max_connections = 200
 client_connection_check_interval = '1s'
 deadlock_timeout = '200ms'
-shared_buffers = '128MB'
+shared_buffers = '{buffers}MB'
 random_page_cost = 1.1
 jit = off
 wal_level = replica
@@ -81,6 +81,7 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_checkpoints = off
 """
+MOST_BUFFERS = 1024  # megabytes, or an eighth of the memory where that is less
 FAST_CONFIG = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 HBA = "local all all scram-sha-256\nlocal replication all scram-sha-256\n"
 
@@ -273,7 +274,9 @@ class _Server:
             socket_dir = self._short_socket_dir()
         quoted = '"' + str(socket_dir).replace('"', '""') + '"'  # a list of one name...
         quoted = "'" + quoted.replace("\\", "\\\\").replace("'", "''") + "'"  # ...in a setting
-        text = CONFIG.format(port=PORT, socket_dir=quoted) + (FAST_CONFIG if self.fast else "")
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        buffers = 128 if self.fast else max(128, min(memory // 8, MOST_BUFFERS))
+        text = CONFIG.format(port=PORT, socket_dir=quoted, buffers=buffers) + (FAST_CONFIG if self.fast else "")
         self._write(self.cluster / "chronika.conf", text)
         self._write(self.cluster / "pg_hba.conf", HBA)
 

@@ -105,6 +105,8 @@ class Server:
             # Every statement outside a transaction is its own, and nothing changes the session: there is nothing
             # to reset, and not resetting saves each read a round trip.
             reset=_nothing,
+            # A record with all that it includes is a statement of more than the 15 kB that are kept otherwise.
+            max_cacheable_statement_size=0,
             server_settings=OPTIONS,
             target_session_attrs=self._target,
         )
