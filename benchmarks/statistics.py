@@ -50,7 +50,7 @@ INDEX_ONLY = {
 """What each question must be read by, where there are `MANY` events: fewer may as well be read from the table."""
 MANY = 1_000_000
 
-CHANGED = 200_000
+CHANGED = 20_000
 """Events that have changed since the day as known on which they are counted, at most."""
 THAT_DAY = "2100-01-01"
 CHANGE = f"""
