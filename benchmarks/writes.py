@@ -1,4 +1,4 @@
-"""Writing: one event by POST against the same statements in pgbench, and bulk against COPY of the same rows, validated."""
+"""Writing: one event by POST against the same statements in pgbench, and bulk against validating the rows and COPY."""
 
 import asyncio
 import json
