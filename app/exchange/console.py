@@ -169,9 +169,21 @@ async def run_export(  # noqa: PLR0913 -- the command's own options
         with whole_file(output) as file:
             return await export_one(database, resource, query, audience, file)
     except BROKEN as error:
+        if (own := _of_the_output(error)) is not None:
+            raise own from None
         raise ExchangeError(f"the database went away: {type(error).__name__}; nothing takes its place") from None
     finally:
         await database.close()
+
+
+def _of_the_output(error: BaseException | None) -> OSError | None:
+    """Return what went wrong with the output, if that is why the copying from the database was broken off."""
+    while error is not None:
+        lost = isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, BrokenPipeError)
+        if isinstance(error, OSError) and not lost:
+            return error
+        error = error.__context__
+    return None
 
 
 # --- imports ------------------------------------------------------------------------------------------
