@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -200,21 +201,24 @@ def start_server(
         "CHRONIKA_ORIGIN": origin,
         "CHRONIKA_READ_DATABASE_URL": site.read_url or "",
     }
-    output = log.open("wb") if log else subprocess.DEVNULL
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2).is_success:
-                return Server(url, process, site)
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    process.kill()
-    pytest.fail("the server did not become ready")
+    with log.open("w+b") if log else tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        for _ in range(300):
+            if process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{url}/readyz", timeout=2).is_success:
+                    return Server(url, process, site)
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        ended = process.poll()
+        process.kill()
+        output.seek(0)
+        said = output.read().decode()[-2000:]
+    pytest.fail(f"the server did not become ready, exit status {ended}: {said}")
 
 
 @pytest.fixture(scope="session")
