@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.changes.models import RESOURCES
-from app.changes.queries import TOMBSTONES, entries_sql, items_sql, seen_sql
+from app.changes.queries import buried_sql, entries_sql, items_sql
 from app.changes.sequencer import Head
 from app.core.records import Audience
 
@@ -86,19 +86,15 @@ async def _records(fetch: Fetch, audience: Audience, changed: list[Any]) -> dict
 
 async def _removals(fetch: Fetch, lost: list[Any]) -> dict[UUID, bytes]:
     """Return what tells of records that are no longer seen: merged into one that is, deleted, or withdrawn."""
-    buried = {r["id"]: r for r in await fetch(TOMBSTONES, [e[2] for e in lost])}
-    remaining: set[UUID] = set()
-    for name in {r["record_type"] for r in buried.values() if r["merged_into"]}:
-        targets = [into for r in buried.values() if r["record_type"] == name for into in r["merged_into"] or ()]
-        remaining |= {r["id"] for r in await fetch(seen_sql(RESOURCES[name]), targets)}
+    buried: dict[UUID, UUID | None] = {}
+    for name in {e[1] for e in lost}:
+        buried |= dict(await fetch(buried_sql(RESOURCES[name]), [e[2] for e in lost if e[1] == name]))
     found = {}
     for seq, name, record_id, origin, _ in lost:
         item = {"seq": seq, "op": "remove", "type": name, "id": str(record_id), "origin": origin}
-        grave = buried.get(record_id)
-        into = remaining.intersection(grave["merged_into"] or ()) if grave else None
-        if into:  # one at most: of a line of merges only the last is there
-            item |= {"op": "merge", "into": str(into.pop())}
+        if into := buried.get(record_id):
+            item |= {"op": "merge", "into": str(into)}
         else:
-            item["reason"] = "withdrawn" if grave is None else "deleted"
+            item["reason"] = "deleted" if record_id in buried else "withdrawn"
         found[record_id] = json.dumps(item, ensure_ascii=False).encode()
     return found

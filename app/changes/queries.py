@@ -6,6 +6,7 @@ from sqlalchemy import Text, cast, literal_column, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from app.core.records import Audience, Resource
+from app.core.rows import standing
 from app.core.shapes import json_object, shape
 
 DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
@@ -97,21 +98,11 @@ SELECT (SELECT id FROM feed) AS feed,
 """  # noqa: S608 -- made of our own names only
 
 
-TOMBSTONES = """
-WITH RECURSIVE grave AS (
-    SELECT id, record_type, merged_into FROM tombstones WHERE id = ANY($1::uuid[])
-    UNION
-    SELECT g.id, g.record_type, t.merged_into FROM grave g JOIN tombstones t ON t.id = g.merged_into
-)
-SELECT id, record_type, array_agg(merged_into) FILTER (WHERE merged_into IS NOT NULL) AS merged_into FROM grave
- GROUP BY id, record_type
-"""
-"""Those of the records that were deleted while the caller could see them, and all that they were merged into since."""
-
-
-def seen_sql(resource: Resource) -> str:
-    """Return the statement of which of the records $1 the caller can see."""
-    return f"SELECT id FROM {resource.name} WHERE id = ANY($1::uuid[])"  # noqa: S608
+@cache
+def buried_sql(resource: Resource) -> str:
+    """Return the statement of which of the records $1 were deleted, as far as the caller sees, and into what merged."""
+    into = standing(resource.name, "t.id = g.id")
+    return f"SELECT g.id, {into} AS merged_into FROM tombstones g WHERE g.id = ANY($1::uuid[])"  # noqa: S608
 
 
 @cache

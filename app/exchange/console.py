@@ -350,7 +350,7 @@ def details(outcome: Outcome, *, dry: bool) -> Iterator[str]:
     yield f"{_rows(outcome.rows)}: {taken}, {outcome.repeated:,} repeat others, {outcome.rejected:,} rejected"
     for (name, value), count in outcome.unknown.most_common(LISTED):
         yield f"unknown in {name}: {value[:120]!r} ({_rows(count)})"
-    if more := len(outcome.unknown) - LISTED + outcome.unlisted if len(outcome.unknown) > LISTED else 0:
+    if (more := len(outcome.unknown) - LISTED + outcome.unlisted) > 0:
         yield f"and {more:,} unknown words more"
     if outcome.unknown:
         yield "to map it, write a mapping of your own that `extends` this one (docs/import.md):"

@@ -226,10 +226,10 @@ def _together(rows: Any, keys: list[Any], source: Any) -> Select[Any]:
 
 def together(rows: Any, amount: SQL, where: SQL = YES) -> SQL:
     """Return the amount of one entity, the greatest of its rows; or of rows that are alone their sum."""
-    greatest: SQL = func.max(amount).filter(where) if where is not YES else func.max(amount)
+    greatest: SQL = func.max(amount).filter(where)
     if "alone" not in rows.c:
         return greatest
-    total: SQL = func.sum(amount).filter(where) if where is not YES else func.sum(amount)
+    total: SQL = func.sum(amount).filter(where)
     return case((rows.c.alone, total), else_=greatest)
 
 
