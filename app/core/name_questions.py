@@ -57,7 +57,7 @@ def _question(words: list[tuple[set[str], set[str]]], initials: list[str]) -> st
     initial beside another that is there in full.
     """
     together = _every(_any(sorted(forms)) for forms, _ in words)
-    ways = [together]
+    ways = [together] if len(words) == 2 else []  # noqa: PLR2004 -- of more, each other way holds it
     for n, (forms, own) in enumerate(words) if len(words) <= MOST_PAIRED else ():
         beside = [
             (sorted(other), sorted({initial(form) + full for form in other for full in own}))
@@ -68,7 +68,7 @@ def _question(words: list[tuple[set[str], set[str]]], initials: list[str]) -> st
             ways.append(_any(beside[0][1]))
         elif beside:
             ways.append(_every([_any(sorted(forms)), *(_any(other + pairs) for other, pairs in beside)]))
-    return _every([_any(f"({way})" for way in ways) if len(ways) > 1 else together, *initials])
+    return _every([_any(f"({way})" for way in ways) if ways else together, *initials])
 
 
 def asked(text: str) -> list[str]:

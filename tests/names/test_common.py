@@ -58,6 +58,19 @@ async def test_a_name_that_very_many_have_is_answered_page_by_page(api: Api, own
     assert (women["count"], len(women["items"])) == (MANY // 1000, MANY // 1000)
 
 
+@pytest.mark.usefixtures("api")
+async def test_one_person_of_many_spellings_has_no_common_name(owner: asyncpg.Connection) -> None:
+    async with owner.transaction():
+        await owner.execute(FILL.format(many=MANY))
+        await owner.execute("""
+            WITH first AS (SELECT id FROM persons WHERE origin = 'many' ORDER BY id LIMIT 2)
+            INSERT INTO person_keys (level, record_id, folded, words)
+            SELECT 0, id, 'v' || n, 'tikan sartlana'::tsvector FROM first, generate_series(1, 12) AS n
+        """)
+    for question in ("tikan", "tikan & sartlana", "tikan:*"):
+        assert not await owner.fetchval("SELECT is_common('person_keys_public', $1)", question), question
+
+
 async def test_of_very_many_namesakes_those_are_suggested_who_share_more(api: Api, owner: asyncpg.Connection) -> None:
     async with owner.transaction():
         await owner.execute(FILL.format(many=MANY))
