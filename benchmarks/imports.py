@@ -51,22 +51,28 @@ def in_child(work: Callable[[], int]) -> tuple[float, int, float]:
 
 
 def imports(place: Place) -> list[Line]:
-    """Measure importing persons from a CSV file, first new and then unchanged."""
-    size, count, folder = Size(0, 0, "imported"), place.scale.bulk, place.state / "import"
+    """Measure importing persons from a CSV file, first new and then unchanged, and what memory ten times as many take."""
+    size, folder = Size(0, 0, "imported"), place.state / "import"
     place.make(size)
-    place.do("TRUNCATE persons, changes CASCADE", size)
     folder.mkdir(exist_ok=True)
     (folder / "bench.toml").write_text(MAPPING)
-    with (folder / "persons.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["no", "name", "born"])
-        writer.writerows([n, f"Асоба {n}", f"19{n % 80 + 10}-0{n % 9 + 1}-1{n % 9}"] for n in range(count))
-    lines = []
-    for what in ("new", "unchanged"):
-        took, rows, grown = in_child(lambda: _run(place.url(size), folder))
-        note = f"it adds {grown:.0f} MB of memory"
-        lines.append(Line(f"import of {count:,} rows, {what}", "rows/s", [rows / took], note=note))
-    return lines
+    few, many = place.scale.bulk, place.scale.bulk * 10
+    runs = []
+    for count in (few, many):
+        place.do("TRUNCATE persons, changes CASCADE", size)
+        with (folder / "persons.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["no", "name", "born"])
+            writer.writerows([n, f"Асоба {n}", f"19{n % 80 + 10}-0{n % 9 + 1}-1{n % 9}"] for n in range(count))
+        runs.append([in_child(lambda: _run(place.url(size), folder)) for _ in ("new", "unchanged")])
+    lines = [
+        Line(f"import of {many:,} rows, {what}", "rows/s", [rows / took])
+        for what, (took, rows, _) in zip(("new", "unchanged"), runs[1], strict=True)
+    ]
+    grown = [max(megabytes for _, _, megabytes in run) for run in runs]
+    note = f"{grown[0]:.0f} MB for {few:,} rows, {grown[1]:.0f} MB for {many:,}"
+    more = grown[1] - grown[0]
+    return [*lines, Line("import, memory for ten times the rows", "MB", [more], goal=20, at_most=True, note=note)]
 
 
 def _run(url: str, folder: Path) -> int:

@@ -21,10 +21,12 @@ the machine below.
 `python -m benchmarks --help` tells how to run it. The data are those of `chronika synth`: people with five spellings
 of their names, events with a victim and a place, a tenth of them not public.
 
-The other side is what the database can do by itself: the same SQL, taken from what PostgreSQL logs when the route is
-asked, under the same login with the same policies, run by `pgbench` with prepared statements over as many connections
-or by `psql`. The service is one worker process as `chronika serve` starts it, with a key, on real routes, and no answer
-comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the load
+The other side is what the database can do by itself: the same SQL under the same login with the same policies, taken
+from what PostgreSQL logs when the route is asked (of searches from what builds it for the route), run by `pgbench` with
+prepared statements over as many connections, by `psql`, or on a bare connection; of the feed and exports `\\copy` of
+the same records as JSON or CSV; of bulk COPY of validated rows into the same tables by their owner, without versions,
+levels and feed. The service is one worker process as `chronika serve` starts it, with a key, on real routes, and no
+answer comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the load
 generator share the machine with the service.
 """
 
