@@ -51,7 +51,7 @@ def in_child(work: Callable[[], int]) -> tuple[float, int, float]:
 
 
 def imports(place: Place) -> list[Line]:
-    """Measure importing persons from a CSV file, first new and then unchanged, and what memory ten times as many take."""
+    """Measure importing persons from a CSV file, new and then unchanged, and what memory ten times as many take."""
     size, folder = Size(0, 0, "imported"), place.state / "import"
     place.make(size)
     folder.mkdir(exist_ok=True)

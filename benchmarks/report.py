@@ -26,8 +26,8 @@ from what PostgreSQL logs when the route is asked (of searches from what builds 
 prepared statements over as many connections, by `psql`, or on a bare connection; of the feed and exports `\\copy` of
 the same records as JSON or CSV; of bulk COPY of validated rows into the same tables by their owner, without versions,
 levels and feed. The service is one worker process as `chronika serve` starts it, with a key, on real routes, and no
-answer comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the load
-generator share the machine with the service.
+answer comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings; it and the
+load generator share the machine with the service.
 """
 
 SECTIONS = {
