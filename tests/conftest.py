@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -156,6 +156,13 @@ async def api(_api: Api, owner: asyncpg.Connection) -> AsyncIterator[Api]:
     """Give the application on an empty registry."""
     yield _api
     await owner.execute(f"TRUNCATE {EMPTIED} CASCADE")
+
+
+@pytest.fixture
+async def alone(api: Api) -> AsyncIterator[Api]:
+    """Give the application on the empty registry once more, with the primary alone: for what one server is asked."""
+    async for one in _serve(replace(api.site, read_url=None)):
+        yield one
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,9 @@ def copy(url: str, place: Path, *options: str) -> Path:
     assert done.returncode == 0, done.stderr
     for left in cluster.glob(".s.PGSQL*"):
         left.unlink()  # the socket's files lie in the cluster, and would be taken for another server's
+    own = cluster / "postgresql.auto.conf"  # the copy has no standby yet that it could wait for
+    kept = [x for x in own.read_text().splitlines(keepends=True) if not x.startswith("synchronous_")]
+    own.write_text("".join(kept))
     owner = socket.stat()
     if os.geteuid() == 0:
         for path in (cluster, *cluster.rglob("*")):

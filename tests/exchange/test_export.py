@@ -191,15 +191,15 @@ async def test_an_export_may_take_longer_than_a_page_and_only_itself(sample: Api
     assert row[0] == "10s"
 
 
-async def test_exports_leave_connections_for_lists(sample: Api) -> None:
-    database = sample.app.state.database
+async def test_exports_leave_connections_for_lists(alone: Api) -> None:
+    database = alone.app.state.database
     async with AsyncExitStack() as others:
         for _ in range(STREAMS):
             await others.enter_async_context(database.stream(Audience.PUBLIC))
-        refused = await sample.public.get("/v1/places/export")
+        refused = await alone.public.get("/v1/places/export")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
-        assert (await sample.public.get("/v1/places")).status_code == 200
-    assert (await sample.public.get("/v1/places/export")).status_code == 200
+        assert (await alone.public.get("/v1/places")).status_code == 200
+    assert (await alone.public.get("/v1/places/export")).status_code == 200
 
 
 async def test_a_client_that_goes_away_ends_its_export(sample: Api, owner: Any) -> None:

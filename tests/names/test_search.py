@@ -189,9 +189,9 @@ async def test_what_is_no_line_of_text_is_refused(api: Api, q: str) -> None:
     assert (await api.public.get("/v1/persons", params={"q": q})).status_code == 422
 
 
-async def test_a_list_by_name_is_one_statement(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    await people(api, "Вера Ясень")
-    database, ran = api.app.state.database, []
+async def test_a_list_by_name_is_one_statement(alone: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await people(alone, "Вера Ясень")
+    database, ran = alone.app.state.database, []
     fetch, row = database.fetch, database.row
 
     async def counting_fetch(*arguments: Any) -> Any:
@@ -204,5 +204,5 @@ async def test_a_list_by_name_is_one_statement(api: Api, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(database, "fetch", counting_fetch)
     monkeypatch.setattr(database, "row", counting_row)
-    assert await found(api.public, "ясень") == ["Вера Ясень"]
+    assert await found(alone.public, "ясень") == ["Вера Ясень"]
     assert len([audience for audience, *_ in ran if audience != "auth"]) == 1

@@ -168,12 +168,12 @@ def test_a_position_is_sealed_and_says_nothing() -> None:
         assert replicas.read_position(other, secret) is None
 
 
-async def test_only_what_was_stored_has_a_position(pair: Pair, api: Api) -> None:
+async def test_only_what_was_stored_has_a_position(pair: Pair, alone: Api) -> None:
     refused = await pair.api.editor.post("/v1/sources", json={"kind": "nonsense"})
     assert refused.status_code == 422
     assert POSITION not in refused.headers
     assert POSITION not in (await pair.api.public.get("/v1/sources")).headers
-    answer = await api.editor.post("/v1/sources", json=MINIMAL["sources"])
+    answer = await alone.editor.post("/v1/sources", json=MINIMAL["sources"])
     assert answer.status_code == 201
     assert POSITION not in answer.headers, "without standbys there is nothing to wait for"
 
