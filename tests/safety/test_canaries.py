@@ -237,7 +237,7 @@ async def test_no_hidden_word_leaves(
 
 
 async def test_a_failure_of_ours_is_logged_without_its_message(
-    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    alone: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     word = _word()
 
@@ -246,7 +246,7 @@ async def test_a_failure_of_ours_is_logged_without_its_message(
 
     monkeypatch.setattr("app.core.database.Database.fetch", fails)
     caplog.set_level(logging.INFO)
-    answer = await api.public.get("/v1/persons", params={"q": "someone"})
+    answer = await alone.public.get("/v1/persons", params={"q": "someone"})
     assert answer.status_code == 500
     assert answer.json()["request_id"] in _ours(caplog)
     assert word not in answer.text + _ours(caplog)

@@ -154,7 +154,9 @@ async def _pair(server_url: str, level: str) -> AsyncIterator[Pair]:
     for kind, fields in LATER.items():
         await change(one.editor, kind, made[kind]["id"], **fields)
     await one.app.state.database.close()
-    more_site = replace(one.site, url=one.site.url.replace(f"/plain_{level}?", f"/more_{level}?"))
+    plain_name, more_name = f"/plain_{level}?", f"/more_{level}?"
+    read_url = one.site.read_url and one.site.read_url.replace(plain_name, more_name)
+    more_site = replace(one.site, url=one.site.url.replace(plain_name, more_name), read_url=read_url)
     # Each server gives its feed numbers when it likes; the clone begins with the numbers and uids of the first.
     await _run(one.site, "SELECT number_changes()")
     owner = await asyncpg.connect(server_url)
