@@ -288,6 +288,23 @@ async def test_more_cells_than_the_cap_are_refused_and_fewer_answered(api: Api, 
     assert len((await ask(api, "events", by=["week", "type"]))["rows"]) == 101
 
 
+async def test_the_first_and_the_last_day_of_the_calendar_are_days_like_any_other(api: Api) -> None:
+    """Nothing is before the one or after the other, and a question about them is an ordinary one."""
+    await make(api.editor, "events", date="2024-01-03")
+    await make(api.editor, "statuses", kind="in_custody", start="0001-01-01", end="9999-12-31")
+    ever = {"from_": "0001-01-01", "to": "9999-12-31"}
+    for known_at, number in (("0001-01-01", 0), ("9999-12-31", 1)):
+        assert (await ask(api, "events", known_at=known_at, **ever))["total"]["value"] == number
+        assert (await ask(api, "persons_in_status", known_at=known_at, at=known_at))["total"]["value"] == number
+    for grain in ("quarter", "year"):
+        answer = await api.public.get(f"/v1/statistics/persons_in_status?from=0001-01-01&to=9999-12-31&grain={grain}")
+        assert answer.status_code == (200 if grain == "year" else 422)
+    for start, end in (("0001-01-01", "0001-01-02"), ("9999-12-30", "9999-12-31")):
+        for grain in ("day", "week", "month", "quarter", "year"):
+            series = await ask(api, "persons_in_status", from_=start, to=end, grain=grain, known_at="9999-12-31")
+            assert [r["value"] for r in series["rows"]] == [1], grain
+
+
 async def test_a_question_that_takes_too_long_is_cut_and_the_client_told_to_come_back(
     api: Api, owner: asyncpg.Connection
 ) -> None:
