@@ -136,7 +136,9 @@ async def list_unconfirmed(query: UnconfirmedQuery, caller: Caller) -> Response:
     """Answer the withdrawals that some partner has not confirmed, for editors."""
     await sequencer_of(caller.request).try_number()
     before = query.before or 2**63 - 1
-    rows = await caller.database.primary.fetch(caller.audience, UNCONFIRMED, list(TYPES), before, query.limit + 1)
+    here = caller.request.app.state.settings.origin
+    asked = (list(TYPES), before, query.limit + 1, here)
+    rows = await caller.database.primary.fetch(caller.audience, UNCONFIRMED, *asked)
     items = [
         {
             "seq": r["seq"],
