@@ -48,6 +48,13 @@ def excluded_by(selection: Selection) -> bytes:
     return hashlib.blake2b(selection.exclude_origin.encode(), digest_size=8).digest()
 
 
+def selection_of(place: Place, origin: str) -> Selection:
+    """Return the selection that a place was given for; its excluded origin is known only if it is `origin`."""
+    types = [name for n, name in enumerate(TYPES) if place.types >> n & 1]
+    found = Selection.model_construct(types=[] if len(types) == len(TYPES) else types, exclude_origin=origin)
+    return found if excluded_by(found) == place.excluded else found.model_copy(update={"exclude_origin": None})
+
+
 def snapshot_url(selection: Selection) -> str:
     """Return where a mirror of this selection begins again."""
     named: list[tuple[str, str]] = [("types", name) for name in selection.types]

@@ -200,6 +200,21 @@ async def test_without_a_cursor_the_snapshot_is_pointed_to(api: Api) -> None:
     answer = await api.public.get("/v1/changes", params={"types": ["person", "case"]})
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/cursor-required")
     assert answer.json()["snapshot"] == "/v1/snapshot?types=person&types=case"
+    answer = await api.public.get("/v1/changes", params={"types": "person", "exclude_origin": "far away"})
+    assert answer.json()["snapshot"] == "/v1/snapshot?types=person&exclude_origin=far+away"
+
+
+async def test_a_refused_confirmation_points_to_the_snapshot_of_what_the_cursor_was_for(api: Api) -> None:
+    for selection, query in (
+        ({}, ""),
+        ({"types": ["case", "person"]}, "?types=person&types=case"),
+        ({"types": ["case"], "exclude_origin": "partner"}, "?types=case&exclude_origin=partner"),
+        ({"exclude_origin": "far"}, ""),
+    ):
+        mirror = Mirror(api.editor, 2, **selection)
+        await mirror.start()
+        answer = await api.partner.post("/v1/changes/ack", json={"cursor": mirror.cursor})
+        assert (answer.status_code, answer.json()["snapshot"]) == (410, f"/v1/snapshot{query}")
 
 
 async def gone(client: httpx.AsyncClient, cursor: str, **parameters: Any) -> str:
@@ -232,10 +247,14 @@ async def test_a_restored_server_is_noticed(api: Api, owner: asyncpg.Connection)
     await make(api.editor, "persons")  # takes the same number
     assert await gone(api.public, ahead.cursor) == "feed-diverged"
     assert len(await m.drain()) == 1, "what was kept goes on exactly"
+    followed = Mirror(api.partner, 1, types=["person"])
+    await followed.start()
     was = await owner.fetchval("SELECT id FROM feed")
     try:
         await owner.execute("UPDATE feed SET id = gen_random_uuid()")
         assert await gone(api.public, m.cursor) == "feed-diverged"
+        answer = await api.partner.post("/v1/changes/ack", json={"cursor": followed.cursor})
+        assert (answer.status_code, answer.json()["snapshot"]) == (410, "/v1/snapshot?types=person")
     finally:
         await owner.execute("UPDATE feed SET id = $1", was)
 
