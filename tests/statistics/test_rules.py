@@ -368,6 +368,23 @@ async def test_the_catalogue_tells_every_measure_and_each_of_its_dimensions_work
             assert answer.status_code == 200, (measure["name"], dimension["name"], answer.text)
 
 
+async def test_the_catalogue_names_every_parameter_that_a_measure_takes_and_no_other(api: Api) -> None:
+    """Whoever gave one that there is not is sent there. What a question cannot choose is none of them."""
+    paths = (await api.public.get("/openapi.json")).json()["paths"]
+    for measure in (await api.public.get("/v1/statistics")).json()["items"]:
+        taken = {p["name"] for p in paths[measure["url"]]["get"]["parameters"] if p["in"] == "query"}
+        for fixed, value in (("date_match", "overlap"), ("on", "2024-01-01")):
+            if fixed in taken:
+                day = {"at": "2024-01-01"} if measure["kind"] == "stock" else {}
+                answer = await api.public.get(measure["url"], params={**day, fixed: value})
+                assert answer.status_code == 422
+        named = [p["name"] for p in (*measure["filters"], *measure["parameters"])]
+        assert sorted(named) == sorted(taken - {"date_match", "on"}), measure["name"]
+        assert all(p["description"] for p in (*measure["filters"], *measure["parameters"])), measure["name"]
+        days = {"at", "from", "to", "grain"} if measure["kind"] == "stock" else {"from", "to"}
+        assert days | {"by", "format", "lang", "known_at"} <= set(named)
+
+
 async def test_only_what_the_caller_may_see_is_counted(api: Api) -> None:
     vera = (await make(api.editor, "persons"))["id"]
     levels = {"public": {}, "partner": {"level": "partner"}, "restricted": {"level": "restricted"}}
