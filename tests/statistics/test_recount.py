@@ -366,8 +366,8 @@ async def walk(client: httpx.AsyncClient, registry: Registry, measure: str, by: 
     return len(answer.json()["rows"])
 
 
-Plan = tuple[Any, list[tuple[str, str, list[list[str]]]]]
-"""The period, and of each measure its name, a dimension that every answer can have, and dimensions to be combined."""
+Plan = tuple[Any, list[tuple[str, str, list[list[str]]]], dict[str, str]]
+"""The period; of each measure its name, a dimension that every answer can have, and some to be combined; filters."""
 
 
 @st.composite
@@ -382,14 +382,38 @@ def plans(draw: st.DrawFn, *, pairs: int, measures: int) -> Plan:
         grain = draw(st.sampled_from(["day", "week", "month", "quarter", "year"]))
         some = st.lists(st.sampled_from([grain, *dimensions]), min_size=2, max_size=MOST_DIMENSIONS, unique=True)
         asked.append((name, grain, [draw(some) for _ in range(pairs)]))
-    return draw(st.sampled_from(PERIODS)), asked
+    filters = {
+        "type": draw(st.sampled_from(["detention", "raid"])),
+        "kind": draw(st.sampled_from(["criminal", "administrative"])),
+    }
+    return draw(st.sampled_from(PERIODS)), asked, filters
+
+
+def narrowed(registry: Registry, filters: dict[str, str]) -> Registry:
+    """Return the registry with the events of one type and the cases of one kind alone; groups stay what they are."""
+    kept = {
+        "events": [e for e in registry.records["events"] if e["type"] == filters["type"]],
+        "cases": [c for c in registry.records["cases"] if c["kind"] == filters["kind"]],
+    }
+    found = Registry(registry.records | kept)
+    found.groups = registry.groups
+    return found
+
+
+async def agree_on_some(
+    client: httpx.AsyncClient, registry: Registry, measure: str, by: str, period: Any, **filters: str
+) -> None:
+    """Compare an answer about one type of events or one kind of cases; list entries are of events of listing."""
+    name = "type" if MEASURES[measure].list == "events" else "kind"
+    if measure != "list_entries":
+        await agree(client, narrowed(registry, filters), measure, [by], period, **{name: filters[name]})
 
 
 async def compare(api: Api, owner: asyncpg.Connection, plan: Plan, registry: dict[str, Any]) -> None:
     await owner.execute(f"TRUNCATE {EMPTIED} CASCADE")
     await store(api, registry)
     found = await registry_of(api.public)
-    period, asked = plan
+    period, asked, filters = plan
     for name, first, together in asked:
         measure = MEASURES[name]
         dimensions = list(measure.dimensions)
@@ -401,6 +425,7 @@ async def compare(api: Api, owner: asyncpg.Connection, plan: Plan, registry: dic
             continue
         for by in [[], [first], *([d] for d in dimensions)]:
             await agree(api.public, found, name, by, period)
+        await agree_on_some(api.public, found, name, first, period, **filters)
         for drawn in together:
             by = drawn
             if name in {"events", "incidents"} and "role" in by:
