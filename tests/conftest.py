@@ -36,7 +36,7 @@ STANDBYS: dict[str, str] = {}
 
 EMPTIED = (
     "places, organisations, sources, statutes, persons, cases, events, statuses, figures, changes, tombstones, "
-    "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled, intake, proposals"
+    "idempotency_keys, protected_reads, erasures, merges, not_same, pulls, pulled, intake, proposals, feed_acks"
 )
 
 

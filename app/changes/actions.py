@@ -62,7 +62,7 @@ async def read_changes(query: ChangesQuery, caller: Caller) -> Response:
     """Answer one page of the feed; with `wait`, an empty one only after that time. Holds no connection meanwhile."""
     if query.cursor is None:
         detail = "Begin with the snapshot: its first line is a cursor, and the feed goes on from there."
-        raise CursorRequired(detail, snapshot=cursors.snapshot_url(Selection(types=query.types)))
+        raise CursorRequired(detail, snapshot=cursors.snapshot_url(query))
     place = cursors.read(query.cursor, caller.database.secret)
     check_scope(place, caller, query)
     sequencer = sequencer_of(caller.request)
@@ -122,11 +122,12 @@ async def confirm(cursor: str, caller: Caller) -> Response:
         detail = "Only the holder of a key can confirm: `Authorization: Bearer chr_…`."
         raise Unauthorised(detail)
     place = cursors.read(cursor, caller.database.secret)
+    selection = cursors.selection_of(place, caller.key.origin)
     if place.level != CEILINGS[caller.audience]:
         detail = "The cursor was given for another role; begin again from the snapshot."
-        raise ScopeChanged(detail, snapshot=cursors.snapshot_url(Selection()))
+        raise ScopeChanged(detail, snapshot=cursors.snapshot_url(selection))
     row = await caller.database.row(caller.audience, check_sql(caller.audience), place.seq, place.horizon)
-    check_place(place, row, Selection())
+    check_place(place, row, selection)
     arguments = (caller.key.id, place.types, place.level, place.seq, place.uid)
     await caller.database.row(LOGIN, CONFIRM, *arguments)
     return Response(status_code=204, headers=NO_STORE)
@@ -136,7 +137,9 @@ async def list_unconfirmed(query: UnconfirmedQuery, caller: Caller) -> Response:
     """Answer the withdrawals that some partner has not confirmed, for editors."""
     await sequencer_of(caller.request).try_number()
     before = query.before or 2**63 - 1
-    rows = await caller.database.primary.fetch(caller.audience, UNCONFIRMED, list(TYPES), before, query.limit + 1)
+    here = caller.request.app.state.settings.origin
+    asked = (list(TYPES), before, query.limit + 1, here)
+    rows = await caller.database.primary.fetch(caller.audience, UNCONFIRMED, *asked)
     items = [
         {
             "seq": r["seq"],

@@ -27,6 +27,9 @@ MAX_ROWS = 10_000
 BATCH = 500
 """Rows that are stored together: enough to make the cost of a statement small, few enough to keep memory flat."""
 
+Identity = tuple[str, str, str]
+"""Table, origin and id there: which record a row is."""
+
 TURN = 20
 """Rows that are read before other requests, and the statements under way, have their turn: some milliseconds."""
 
@@ -63,10 +66,14 @@ class BulkResult(BaseModel):
     """What became of one row."""
 
     index: int = Field(description="Place of the row in the request, from 0.")
-    id: UUID | None = Field(description="Id of the record; null if there is none.")
+    id: UUID | None = Field(
+        description="Id of the record; null if there is none, or none is made since nothing is kept."
+    )
     status: int = Field(description="HTTP status that the row would have had by itself.")
     result: Literal["created", "updated", "unchanged", "conflict", "invalid"] = Field(description="What became of it.")
-    version: int | None = Field(description="Version that the record now has.")
+    version: int | None = Field(
+        description="Version that the record now has; null where nothing is kept and the request would have changed it."
+    )
     errors: list[FieldProblem] = Field(description="What is wrong; pointers begin at the row.")
 
 
@@ -81,6 +88,7 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     """Write the rows of the body as they arrive, batch by batch, in one transaction; say what was committed."""
     transaction = writer.transaction
     results: list[BulkResult] = []
+    identities: list[Identity | None] = []
     caller = writer.caller
     intake = Intake(transaction, caller.key) if caller.key and caller.audience is Audience.PARTNER else None
     origin = caller.key.origin if caller.key else request.app.state.settings.origin
@@ -99,6 +107,7 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
                 # The body may come slowly; a minute between two batches is enough for any that does come.
                 await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '60s', true)")
             start = len(results)
+            identities += [row.identity if isinstance(row, Item) else None for row in rows]
             store_or_take = (
                 _take_all(start, rows, transaction, intake) if intake else _write(start, rows, sender, transaction)
             )
@@ -111,14 +120,27 @@ async def write_in_bulk(query: BulkQuery, request: Request, writer: Writer) -> R
     failed = any(r.result in {"conflict", "invalid"} for r in results)
     kept = not query.dry_run and not (query.mode == "atomic" and failed)
     if not kept:
-        for result in results:
-            if result.result == "created":
-                result.id = result.version = None
+        _forget(results, identities)
     caller.request.state.transaction = None
     await transaction.end(commit=kept)
     committed = sum(r.result in {"created", "updated"} for r in results) if kept else 0
     answer = BulkAnswer.model_construct(committed=committed, results=results)
     return Response(answer.model_dump_json(), 200, NO_STORE, media_type="application/json")
+
+
+def _forget(results: list[BulkResult], identities: list[Identity | None]) -> None:
+    """Take out the ids and versions that nobody will find, since what was written is taken back.
+
+    That is so of rows that wrote, and of later ones, whatever became of them, about a record that an earlier row wrote.
+    """
+    written: dict[Identity | None, bool] = {}
+    for result, identity in zip(results, identities, strict=True):
+        if result.result in {"created", "updated"}:
+            written.setdefault(identity, result.result == "created")
+        if identity in written:
+            result.version = None
+            if written[identity]:
+                result.id = None
 
 
 async def _batches(rows: AsyncIterator[bytes], size: int) -> AsyncIterator[list[bytes]]:

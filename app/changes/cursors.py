@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -46,6 +47,13 @@ def excluded_by(selection: Selection) -> bytes:
     if selection.exclude_origin is None:
         return bytes(8)
     return hashlib.blake2b(selection.exclude_origin.encode(), digest_size=8).digest()
+
+
+def selection_of(place: Place, origin: str) -> Selection:
+    """Return the selection that a place was given for; its excluded origin is known only if it is `origin`."""
+    types: list[Any] = [name for n, name in enumerate(TYPES) if place.types >> n & 1]
+    found = Selection.model_construct(types=[] if len(types) == len(TYPES) else types, exclude_origin=origin)
+    return found if excluded_by(found) == place.excluded else found.model_copy(update={"exclude_origin": None})
 
 
 def snapshot_url(selection: Selection) -> str:

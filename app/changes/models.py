@@ -145,7 +145,10 @@ class Withdrawal(BaseModel):
     reason: Literal["deleted", "withdrawn"] = Field(description="Whether it was deleted or made more restricted.")
     withdrawn_at: datetime = Field(description="When (UTC).")
     partners: list[dict[str, Any]] = Field(
-        description="Keys that have not confirmed it: `key`, `name`, and `confirmed_at`, when they last confirmed any."
+        description="Holders who confirmed it with none of their keys: `holder` (the origin that the keys write "
+        "for, or their name where that is this installation), `key` and `name` of the newest key, its `state` (valid; "
+        "expired or revoked if none is valid: they are to be told by other means), and `confirmed_at`, when they last "
+        "confirmed any."
     )
 
 

@@ -127,7 +127,7 @@ def check_sql(audience: Audience) -> str:
     )
 
 
-UNCONFIRMED = "SELECT * FROM unconfirmed_withdrawals($1, $2, $3)"
+UNCONFIRMED = "SELECT * FROM unconfirmed_withdrawals($1, $2, $3, $4)"
 CONFIRM = "SELECT confirm_feed($1, $2, $3, $4, $5)"
 NUMBER = "SELECT * FROM number_changes()"
 LAG = "SELECT feed_lag($1)"

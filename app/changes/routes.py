@@ -44,7 +44,7 @@ async def confirm_changes(body: Confirmation, caller: CallerDep) -> Response:
     "/changes/unconfirmed", responses={200: {"model": Withdrawals}, **problems(Forbidden)}, response_class=Response
 )
 async def list_unconfirmed_withdrawals(query: Annotated[UnconfirmedQuery, Query()], caller: EditorDep) -> Response:
-    """List records that were taken from the partners, with the keys that have not confirmed it; for editors."""
+    """List records that were taken from the partners, with the holders who have not confirmed it; for editors."""
     return await list_unconfirmed(query, caller)
 
 

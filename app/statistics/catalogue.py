@@ -10,6 +10,10 @@ from app.core.http import conditional, etag_of
 from app.statistics.answers import DEFINITION_VERSION
 from app.statistics.dimensions import TIMES, TITLES
 from app.statistics.measures import MEASURES, Measure
+from app.statistics.questions import ASKED
+
+FIXED = {"on", "date_match"}
+"""Filters of the lists that a question cannot choose: a stock has its `at`, and a date counts by its earliest bound."""
 
 
 class DimensionRead(BaseModel):
@@ -20,8 +24,8 @@ class DimensionRead(BaseModel):
     several: bool = Field(description="Whether one counted thing can be in several cells, which then do not add up.")
 
 
-class FilterRead(BaseModel):
-    """A filter of a measure."""
+class ParameterRead(BaseModel):
+    """A parameter of a measure."""
 
     name: str = Field(description="Name of the parameter.")
     description: str = Field(description="What it asks for.")
@@ -35,7 +39,8 @@ class MeasureRead(BaseModel):
     unit: str | None = Field(description="Unit of the value; null where the question decides.")
     definition: str = Field(description="What is counted, in words.")
     dimensions: list[DimensionRead] = Field(description="What it can be grouped by.")
-    filters: list[FilterRead] = Field(description="What it can be narrowed by: those of its list.")
+    filters: list[ParameterRead] = Field(description="What it can be narrowed by: those of its list.")
+    parameters: list[ParameterRead] = Field(description="What it takes besides: days, units, grouping and form.")
     list: str = Field(description="The list whose records are counted.")
     url: str = Field(description="Where to ask.")
 
@@ -53,13 +58,16 @@ def _described(measure: Measure) -> MeasureRead:
     for name, dimension in measure.dimensions.items():
         alone = name == "sex" or measure.additive
         grouped.append(DimensionRead(name=name, label=TITLES[name], several=dimension.many or not alone))
-    fields = measure.filter.model_fields.items()
-    hidden = {"on", "date_match"}
-    filters = [
-        FilterRead(name=info.alias or name, description=info.description or "")
-        for name, info in fields
-        if name not in hidden
-    ]
+    taken = [(name, info) for name, info in ASKED[measure.name].model_fields.items() if name not in FIXED]
+    narrows = measure.filter.model_fields.keys() - {*measure.also}
+    filters, others = (
+        [
+            ParameterRead(name=info.alias or name, description=info.description or "")
+            for name, info in taken
+            if (name in narrows) == kind
+        ]
+        for kind in (True, False)
+    )
     return MeasureRead(
         name=measure.name,
         kind=measure.kind,
@@ -67,6 +75,7 @@ def _described(measure: Measure) -> MeasureRead:
         definition=measure.definition,
         dimensions=grouped,
         filters=filters,
+        parameters=others,
         list=f"/v1/{measure.list}",
         url=f"/v1/statistics/{measure.name}",
     )

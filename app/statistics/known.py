@@ -30,6 +30,8 @@ PARTS = {
 }
 """Part table → the documents that it is in, each with the column that points at its record (or its sentence)."""
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
+
 _WITH = re.compile(r"^WITH (RECURSIVE )?")
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -116,5 +118,7 @@ def as_known(sql: str, arguments: list[Any], known_at: date) -> tuple[str, list[
     number = len(arguments)
     tables_then = ", ".join(known).replace("{day}", f"${number + 1}").replace("{until}", f"${number + 2}")
     rest = _WITH.sub("", sql)
+    # Nothing is known after the last day of the calendar.
+    until = datetime.combine(known_at + timedelta(days=1), time(), UTC) if known_at < date.max else FOREVER
     joined = f"WITH RECURSIVE {tables_then}" + (", " if rest != sql else " ") + rest
-    return joined, [*arguments, known_at, datetime.combine(known_at + timedelta(days=1), time(), UTC)]
+    return joined, [*arguments, known_at, until]

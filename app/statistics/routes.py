@@ -34,7 +34,7 @@ ANSWER = {
 
 @router.get("", responses={200: {"model": Catalogue, "headers": ETAG}, **NOT_MODIFIED, **problems()})
 async def list_measures(caller: CallerDep) -> Response:
-    """List what can be counted: each measure's unit, kind, definition, dimensions and filters."""
+    """List what can be counted: each measure's unit, kind, definition, dimensions and parameters."""
     return catalogue(caller)
 
 

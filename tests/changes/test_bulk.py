@@ -75,6 +75,56 @@ async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(api: Api) ->
     assert (await send(api, [row(1)]))["results"][0]["result"] == "unchanged"
 
 
+async def test_no_row_has_a_version_that_was_taken_back(api: Api) -> None:
+    """A client keeps the version as `base_version`: one that never was would later be that of somebody else's edit."""
+    made = (await send(api, [row(1), row(2)]))["results"]
+    rows = [
+        row(1, summary="x"),
+        row(1, summary="x"),
+        row(2),
+        row(3),
+        row(3),
+        row(1, base_version=1, summary="late"),
+        row(3, base_version=7),
+    ]
+    one, two = made[0]["id"], made[1]["id"]
+    expected = [
+        ("updated", one, None),
+        ("unchanged", one, None),
+        ("unchanged", two, 1),
+        ("created", None, None),
+        ("unchanged", None, None),
+        ("conflict", None, None),
+        ("conflict", None, None),
+    ]
+    dry = await send(api, rows, mode="per_item", dry_run=True)
+    assert [(r["result"], r["id"], r["version"]) for r in dry["results"]] == expected
+    failed = await send(api, rows)
+    assert failed["committed"] == 0
+    assert [(r["result"], r["id"], r["version"]) for r in failed["results"]] == expected
+    kept = await send(api, rows, mode="per_item")
+    assert [r["version"] for r in kept["results"]] == [2, 2, 1, 1, 1, 2, 1]
+
+
+async def test_a_partner_is_told_no_version_that_was_taken_back(api: Api) -> None:
+    async def send_own(*rows: dict[str, Any], **parameters: Any) -> list[tuple[str, bool, int | None]]:
+        own = [r | {"origin": "partner"} for r in rows]
+        answer = await api.partner.post("/v1/bulk", json=own, params=parameters)
+        assert answer.status_code == 200, answer.text
+        return [(r["result"], r["id"] is not None, r["version"]) for r in answer.json()["results"]]
+
+    assert await send_own(row(1)) == [("created", True, 1)]
+    rows = [row(1, summary="x"), row(1, summary="x"), row(2), row(2)]
+    expected = [
+        ("updated", True, None),
+        ("unchanged", True, None),
+        ("created", False, None),
+        ("unchanged", False, None),
+    ]
+    assert await send_own(*rows, dry_run=True) == expected
+    assert await send_own(row(1)) == [("unchanged", True, 1)]
+
+
 async def test_conflicts_name_the_version_and_tombstones_refuse(api: Api) -> None:
     made = (await send(api, [row(1)]))["results"][0]
     changed = await send(api, [row(1, base_version=1, summary="mine")])

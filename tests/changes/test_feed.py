@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from app.changes.pages import read_page
+from app.core import keys
 from app.core.records import Audience
 from tests.changes.mirror import Mirror
 from tests.conftest import Api
@@ -198,6 +200,21 @@ async def test_without_a_cursor_the_snapshot_is_pointed_to(api: Api) -> None:
     answer = await api.public.get("/v1/changes", params={"types": ["person", "case"]})
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/cursor-required")
     assert answer.json()["snapshot"] == "/v1/snapshot?types=person&types=case"
+    answer = await api.public.get("/v1/changes", params={"types": "person", "exclude_origin": "far away"})
+    assert answer.json()["snapshot"] == "/v1/snapshot?types=person&exclude_origin=far+away"
+
+
+async def test_a_refused_confirmation_points_to_the_snapshot_of_what_the_cursor_was_for(api: Api) -> None:
+    for selection, query in (
+        ({}, ""),
+        ({"types": ["case", "person"]}, "?types=person&types=case"),
+        ({"types": ["case"], "exclude_origin": "partner"}, "?types=case&exclude_origin=partner"),
+        ({"exclude_origin": "far"}, ""),
+    ):
+        mirror = Mirror(api.editor, 2, **selection)
+        await mirror.start()
+        answer = await api.partner.post("/v1/changes/ack", json={"cursor": mirror.cursor})
+        assert (answer.status_code, answer.json()["snapshot"]) == (410, f"/v1/snapshot{query}")
 
 
 async def gone(client: httpx.AsyncClient, cursor: str, **parameters: Any) -> str:
@@ -230,10 +247,14 @@ async def test_a_restored_server_is_noticed(api: Api, owner: asyncpg.Connection)
     await make(api.editor, "persons")  # takes the same number
     assert await gone(api.public, ahead.cursor) == "feed-diverged"
     assert len(await m.drain()) == 1, "what was kept goes on exactly"
+    followed = Mirror(api.partner, 1, types=["person"])
+    await followed.start()
     was = await owner.fetchval("SELECT id FROM feed")
     try:
         await owner.execute("UPDATE feed SET id = gen_random_uuid()")
         assert await gone(api.public, m.cursor) == "feed-diverged"
+        answer = await api.partner.post("/v1/changes/ack", json={"cursor": followed.cursor})
+        assert (answer.status_code, answer.json()["snapshot"]) == (410, "/v1/snapshot?types=person")
     finally:
         await owner.execute("UPDATE feed SET id = $1", was)
 
@@ -328,6 +349,62 @@ async def test_withdrawals_are_listed_until_each_partner_confirms(api: Api) -> N
     assert await ack(api.partner, "nonsense") == 400
     assert await ack(api.partner, m["editor"].cursor) == 410
     assert (await api.partner.get("/v1/changes/unconfirmed")).status_code == 403
+
+
+async def test_a_withdrawal_waits_for_the_holder_whatever_becomes_of_its_keys(
+    api: Api, owner: asyncpg.Connection
+) -> None:
+    """A rotation leaves it where it was, and the new key confirms for the old one; so for each way to know a holder."""
+    end = {
+        "revoked": "UPDATE keys SET revoked_at = now() WHERE id = $1",
+        "expired": "UPDATE keys SET expires_at = now() WHERE id = $1",
+    }
+
+    async def key(name: str, origin: str) -> tuple[str, httpx.AsyncClient]:
+        text = await keys.create(api.site.url, name, "partner", origin, timedelta(days=1))
+        headers = {"Authorization": f"Bearer {text}"}
+        transport = httpx.ASGITransport(app=api.app)
+        return text.split("_")[1], httpx.AsyncClient(
+            transport=transport, base_url="http://chronika.test", headers=headers
+        )
+
+    async def waiting(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+        items = (await api.editor.get("/v1/changes/unconfirmed")).json()["items"]
+        partners = [p for i in items if i["id"] == record["id"] for p in i["partners"]]
+        return [(p["holder"], p["key"], p["state"]) for p in partners if p["holder"] in {"org-r", "Desk"}]
+
+    here = api.app.state.settings.origin
+    for holder, (old_name, old_origin), (new_name, new_origin), state in (
+        ("org-r", ("R, first", "org-r"), ("R, second", "org-r"), "revoked"),
+        ("Desk", ("Desk", here), ("Desk", here), "expired"),
+    ):
+        person = await make(api.editor, "persons")
+        old, client = await key(old_name, old_origin)
+        mirror = Mirror(client, 1)
+        await mirror.start()
+        assert (await client.post("/v1/changes/ack", json={"cursor": mirror.cursor})).status_code == 204
+        await patch(api, person, **RESTRICTED)
+        assert await waiting(person) == [(holder, old, "valid")]
+        await owner.execute(end[state], old)
+        assert await waiting(person) == [(holder, old, state)], "nobody confirmed it"
+        unseen = await make(api.editor, "persons")
+        await patch(api, unseen, **RESTRICTED)
+        assert await waiting(unseen) == [], "that they can never have read"
+        new, client = await key(new_name, new_origin)
+        assert await waiting(person) == [(holder, new, "valid")]
+        other, stranger = await key(f"not {new_name}", here)
+        theirs = Mirror(stranger, 1)
+        await theirs.start()
+        assert (await stranger.post("/v1/changes/ack", json={"cursor": theirs.cursor})).status_code == 204
+        assert await waiting(person) == [(holder, new, "valid")], "another holder's word"
+        mirror.client = client
+        await mirror.drain()
+        assert person["id"] not in mirror.records
+        assert (await client.post("/v1/changes/ack", json={"cursor": mirror.cursor})).status_code == 204
+        assert await waiting(person) == []
+        for made in (new, other):
+            await owner.execute(end["revoked"], made)
+        assert await waiting(person) == []
 
 
 async def test_the_readers_logins_see_nothing_of_other_feeds(api: Api) -> None:

@@ -175,7 +175,7 @@ STATEMENTS = [
     "SELECT folded FROM person_keys_restricted",
     "SELECT own FROM merges",
     "SELECT old_content FROM merges_private",
-    "SELECT unconfirmed_withdrawals('{person}', 99999, 99)",
+    "SELECT unconfirmed_withdrawals('{person}', 99999, 99, 'here')",
     "SELECT merge_persons(id, gen_random_uuid()) FROM persons",
     "SELECT number_changes()",
     "SELECT open_change('person', gen_random_uuid(), 'update', 0::smallint, 'x')",

@@ -288,6 +288,23 @@ async def test_more_cells_than_the_cap_are_refused_and_fewer_answered(api: Api, 
     assert len((await ask(api, "events", by=["week", "type"]))["rows"]) == 101
 
 
+async def test_the_first_and_the_last_day_of_the_calendar_are_days_like_any_other(api: Api) -> None:
+    """Nothing is before the one or after the other, and a question about them is an ordinary one."""
+    await make(api.editor, "events", date="2024-01-03")
+    await make(api.editor, "statuses", kind="in_custody", start="0001-01-01", end="9999-12-31")
+    ever = {"from_": "0001-01-01", "to": "9999-12-31"}
+    for known_at, number in (("0001-01-01", 0), ("9999-12-31", 1)):
+        assert (await ask(api, "events", known_at=known_at, **ever))["total"]["value"] == number
+        assert (await ask(api, "persons_in_status", known_at=known_at, at=known_at))["total"]["value"] == number
+    for grain in ("quarter", "year"):
+        answer = await api.public.get(f"/v1/statistics/persons_in_status?from=0001-01-01&to=9999-12-31&grain={grain}")
+        assert answer.status_code == (200 if grain == "year" else 422)
+    for start, end in (("0001-01-01", "0001-01-02"), ("9999-12-30", "9999-12-31")):
+        for grain in ("day", "week", "month", "quarter", "year"):
+            series = await ask(api, "persons_in_status", from_=start, to=end, grain=grain, known_at="9999-12-31")
+            assert [r["value"] for r in series["rows"]] == [1], grain
+
+
 async def test_a_question_that_takes_too_long_is_cut_and_the_client_told_to_come_back(
     api: Api, owner: asyncpg.Connection
 ) -> None:
@@ -349,6 +366,23 @@ async def test_the_catalogue_tells_every_measure_and_each_of_its_dimensions_work
             stock = {"at": "2024-01-01"} if measure["kind"] == "stock" else {}
             answer = await api.public.get(measure["url"], params={"by": dimension["name"], **stock})
             assert answer.status_code == 200, (measure["name"], dimension["name"], answer.text)
+
+
+async def test_the_catalogue_names_every_parameter_that_a_measure_takes_and_no_other(api: Api) -> None:
+    """Whoever gave one that there is not is sent there. What a question cannot choose is none of them."""
+    paths = (await api.public.get("/openapi.json")).json()["paths"]
+    for measure in (await api.public.get("/v1/statistics")).json()["items"]:
+        taken = {p["name"] for p in paths[measure["url"]]["get"]["parameters"] if p["in"] == "query"}
+        for fixed, value in (("date_match", "overlap"), ("on", "2024-01-01")):
+            if fixed in taken:
+                day = {"at": "2024-01-01"} if measure["kind"] == "stock" else {}
+                answer = await api.public.get(measure["url"], params={**day, fixed: value})
+                assert answer.status_code == 422
+        named = [p["name"] for p in (*measure["filters"], *measure["parameters"])]
+        assert sorted(named) == sorted(taken - {"date_match", "on"}), measure["name"]
+        assert all(p["description"] for p in (*measure["filters"], *measure["parameters"])), measure["name"]
+        days = {"at", "from", "to", "grain"} if measure["kind"] == "stock" else {"from", "to"}
+        assert days | {"by", "format", "lang", "known_at"} <= set(named)
 
 
 async def test_only_what_the_caller_may_see_is_counted(api: Api) -> None:
