@@ -267,17 +267,28 @@ def _own_rows(files: list[tuple[Path, str]]) -> Iterator[Row]:
                 yield row
 
 
-def _check_columns(mapping: Mapping, path: Path, form: Form) -> None:
-    """Refuse a file whose columns are not those that the mapping speaks of: nothing is dropped without a word."""
-    first = next((r for r in readers.read(path, form) if not r.problem), None)
-    if first is None:
-        return
-    needed = mapping.columns
-    surplus, missing = first.cells.keys() - needed, needed - first.cells.keys()
+def _counted(mapping: Mapping, path: Path, form: Form) -> int:
+    """Return how many rows a file has; refuse it if a row has a column that the mapping does not speak of.
+
+    A row of JSON may leave out what it has nothing of, but what tells rows apart must be somewhere.
+    """
+    table = (form.format or readers.format_of(path)) == "csv"
+    missing, surplus = mapping.columns if table else mapping.identifying, set[str]()
+    count, good = 0, False
+    for row in readers.read(path, form):
+        count += 1
+        if row.problem:
+            continue
+        good = True
+        surplus |= row.cells.keys() - mapping.columns
+        missing -= row.cells.keys()
+        if (table and missing) or len(surplus) > LISTED:
+            break
     if surplus:
         raise ExchangeError(f"the mapping says nothing of: {', '.join(sorted(surplus))[:200]}; use or `ignore` them")
-    if missing and form.format != "ndjson":
+    if good and missing:
         raise ExchangeError(f"the file has no column: {', '.join(sorted(missing))[:200]}")
+    return count
 
 
 async def run_import(url: str, settings: Settings, path: Path, options: ImportOptions) -> Outcome:
@@ -309,10 +320,10 @@ def _prepared(path: Path, options: ImportOptions) -> tuple[Callable[[], Iterator
         return lambda: _own_rows(files), own_record, _confirm(files)
     mapping = mappings.load(options.mapping)
     form = Form(mapping.format, mapping.encoding, mapping.delimiter)
-    _check_columns(mapping, path, form)
+    count = _counted(mapping, path, form)
     defaults = {"level": options.level} | ({"publication_ground": options.ground} if options.ground else {})
     unit_of = Mapped(mapping, Values(mapping, path.parent), defaults, Seen())
-    return lambda: readers.read(path, form), unit_of, sum(1 for _ in readers.read(path, form))
+    return lambda: readers.read(path, form), unit_of, count
 
 
 def _rows(count: int) -> str:

@@ -117,8 +117,12 @@ class Mapping(Strict):
     def columns(self) -> frozenset[str]:
         """Name the columns that the mapping uses or leaves out on purpose."""
         used = {c for n, v in self.values.items() for c in v.columns or [v.column or n]}
-        identified = {c for r in self.records for c in r.by or []}
-        return frozenset(used | identified | {*self.identity.columns, *self.identity.without, *self.ignore})
+        return frozenset(used | self.identifying | {*self.identity.without, *self.ignore})
+
+    @cached_property
+    def identifying(self) -> frozenset[str]:
+        """Name the columns that tell rows or records apart: without one of them, what differs would be one."""
+        return frozenset({c for r in self.records for c in r.by or []} | {*self.identity.columns})
 
 
 def _merge(base: Any, more: Any) -> Any:

@@ -97,6 +97,28 @@ async def test_no_column_is_dropped_without_a_word(api: Api, tmp_path: Path) -> 
         await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
 
 
+@pytest.mark.parametrize("name", ["own.ndjson", "own.json"])
+async def test_no_key_of_a_later_row_is_dropped_and_a_row_may_leave_keys_out(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path, name: str
+) -> None:
+    def write(rows: list[dict[str, str]]) -> None:
+        lines = [json.dumps(r) for r in rows]
+        (tmp_path / name).write_text("\n".join(lines) if name == "own.ndjson" else f"[{','.join(lines)}]")
+
+    (tmp_path / "own.toml").write_text(MINIMAL)
+    write([{"name": "Ann"}, {"name": "Bob", "born": "1990", "phone": "1"}])
+    with pytest.raises(ExchangeError, match="phone"):
+        await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
+    assert await owner.fetchval("SELECT count(*) FROM persons") == 0
+    write([{"name": "Ann"}, {"name": "Bob", "born": "1990"}])
+    outcome = await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.created["persons"], outcome.rejected) == (2, 0)
+    told_apart = MINIMAL.replace('"persons"', '"persons"\nby = ["nmae"]\nshared = true')
+    (tmp_path / "own.toml").write_text(told_apart)
+    with pytest.raises(ExchangeError, match="no column: nmae"):
+        await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
+
+
 async def test_a_header_that_is_not_the_files_own_is_refused(api: Api, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(MINIMAL)
     real = data("csv-test-data/csv/bad-header-wrong-header.csv").read_text(encoding="utf-8")  # a header alone
