@@ -72,6 +72,7 @@ class ValueSpec(Strict):
     replace: list[tuple[str, str]] = Field(default_factory=list)
     find: str | None = None
     split: str | None = None
+    distinct: bool = Field(default=False, description="Whether equal items of the list are one.")
     table: str | None = None
     map: dict[str, str] | None = None
     unknown: Literal["reject", "keep", "skip"] = "reject"
@@ -245,24 +246,24 @@ class Values:
         cell = cells.get(column)
         if spec.columns:
             cell = " ".join(t for c in spec.columns if (t := text_of(cells.get(c))))
-        if isinstance(cell, list) and (spec.split is not None or spec.parts):
-            texts = [text_of(c) for c in cell]
-        else:
-            text = text_of(cell)
-            for pattern, by in spec.replace:
-                text = text_of(re.sub(pattern, by, text)) if text else None
-            if text in spec.ignore:
-                text = None
-            if spec.find is not None:
-                texts = [text_of(t) for t in re.findall(spec.find, text or "")]
-            elif spec.split is not None:
-                texts = [text_of(t) for t in re.split(spec.split, text or "")]
-            else:
-                return self._item(column, spec, text)
-        items = (self._item(column, spec, t) for t in dict.fromkeys(texts) if t is not None)
+        return self._taken(column, spec, cell)
+
+    def _taken(self, column: str, spec: ValueSpec, cell: Any) -> Any:
+        """Do the steps; a list in JSON is a list already, whose items are cleaned and searched but not split."""
+        listed = isinstance(cell, list) and (spec.find is not None or spec.split is not None or bool(spec.parts))
+        texts = [_cleaned(spec, c) for c in (cell if listed else [cell])]
+        if spec.find is not None:
+            texts = [text_of(found) for t in texts for found in re.findall(spec.find, t or "")]
+        elif not listed and spec.split is not None:
+            texts = [text_of(t) for t in re.split(spec.split, texts[0] or "")]
+        elif not listed:
+            return self._item(column, spec, texts[0])
+        items = (
+            self._item(column, spec, t) for t in (dict.fromkeys(texts) if spec.distinct else texts) if t is not None
+        )
         return [i for i in items if i is not None]
 
-    def _item(self, column: str, spec: ValueSpec, text: str | None) -> Any:
+    def _item(self, column: str, spec: ValueSpec, text: str | None) -> Any:  # noqa: PLR0911 -- one for each kind
         value = self._known(column, spec, text)
         if value is None:
             return spec.default
@@ -275,8 +276,10 @@ class Values:
             if match.groupdict():
                 return {n: _number(column, v) if spec.number else text_of(v) for n, v in match.groupdict().items()}
             value = match[1] if match.groups() else match[0]
+            if value is None:
+                return spec.default
         if spec.parts:
-            return {n: self._item(column, s, value) for n, s in spec.parts.items()}
+            return {n: self._taken(column, s, value) for n, s in spec.parts.items()}
         if spec.date is not None:
             return _date(column, value, spec.date)
         return _number(column, value) if spec.number else value
@@ -292,6 +295,13 @@ class Values:
         if spec.unknown == "reject":
             self._unknown.append((column, f"table {spec.table}" if spec.table else f"column {column}", text))
         return None
+
+
+def _cleaned(spec: ValueSpec, cell: Any) -> str | None:
+    text = text_of(cell)
+    for pattern, by in spec.replace:
+        text = text_of(re.sub(pattern, by, text)) if text else None
+    return None if text in spec.ignore else text
 
 
 def _number(column: str, value: str | None) -> str | int | None:

@@ -190,3 +190,44 @@ def test_the_mapping_in_the_documentation_is_one(tmp_path: Path) -> None:
     for name in mapping.shipped_names():
         assert name in text
         assert mapping.load(name).name == name
+
+
+def test_equal_items_of_a_list_are_as_many_as_they_are_unless_said(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("""
+name = "own"
+origin = "own"
+[values]
+name = {}
+days = { column = "arrests", split = ';\\s*', pattern = '(\\d+) сут\\.', number = true }
+terms = { column = "arrests", split = ';\\s*', distinct = true }
+[values.tags]
+split = ','
+replace = [['^№ ', '']]
+ignore = ["-"]
+[values.tags.parts]
+text = {}
+bare = { replace = [['\\W', '']] }
+[values.links]
+find = '\\w+://\\S+'
+[[records]]
+name = "person"
+resource = "persons"
+[records.fields]
+summary = "$name"
+names = [{ each = "tags", text = "$item.text", script = "$item.bare" }, { each = "links", text = "$item" }]
+facts = ["$days", "$terms"]
+""")
+    values = mapping.Values(mapping.load(str(tmp_path / "own.toml")), tmp_path)
+    cells = {
+        "name": "A",
+        "arrests": "10 сут.; 10 сут.; 5 сут.",
+        "tags": "№ a-b,-",
+        "links": "see a://b, a://b and c://d",
+    }
+    found = values.of(cells)
+    assert (found["days"], found["terms"]) == ([10, 10, 5], ["10 сут.", "5 сут."])
+    assert found["links"] == ["a://b,", "a://b", "c://d"]
+    # A list in JSON goes through the same steps, item by item.
+    listed = values.of({**cells, "tags": ["№ a-b", "-", "c, d", "c, d"], "links": ["at a://b", "nowhere"]})
+    assert listed["tags"] == [{"text": "a-b", "bare": "ab"}, *[{"text": "c, d", "bare": "cd"}] * 2]
+    assert listed["links"] == ["a://b"]
