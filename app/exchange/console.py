@@ -22,8 +22,7 @@ from app.core.filters import Filter
 from app.core.records import LEVELS, Audience, Level
 from app.core.settings import Settings, secret_bytes
 from app.core.streams import LONGEST_S
-from app.exchange import export, readers
-from app.exchange import mapping as mappings
+from app.exchange import export, loading, readers
 from app.exchange.importer import Mapped, Run, UnitOf, own_record
 from app.exchange.mapping import Mapping, Values
 from app.exchange.queries import EXPORTABLE, ORDER
@@ -318,7 +317,7 @@ def _prepared(path: Path, options: ImportOptions) -> tuple[Callable[[], Iterator
     if options.mapping == NATIVE:
         files = _files(path)
         return lambda: _own_rows(files), own_record, _confirm(files)
-    mapping = mappings.load(options.mapping)
+    mapping = loading.load(options.mapping)
     form = Form(mapping.format, mapping.encoding, mapping.delimiter)
     count = _counted(mapping, path, form)
     defaults = {"level": options.level} | ({"publication_ground": options.ground} if options.ground else {})

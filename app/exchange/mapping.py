@@ -8,21 +8,17 @@ import csv
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import edtf
-
-SHIPPED = files("app.exchange") / "mappings"
 
 
 class MappingError(Exception):
@@ -126,58 +122,6 @@ class Mapping(Strict):
         return frozenset({c for r in self.records for c in r.by or []} | {*self.identity.columns})
 
 
-def _merge(base: Any, more: Any) -> Any:
-    if isinstance(base, dict) and isinstance(more, dict):
-        return {
-            k: _merge(base[k], more[k]) if k in base and k in more else {**base, **more}[k] for k in {**base, **more}
-        }
-    return more
-
-
-def _read(name: str) -> dict[str, Any]:
-    """Return the TOML of a shipped mapping, or of a file; `extends` names the one that it adds to."""
-    shipped = SHIPPED / f"{name}.toml"
-    path = Path(name)
-    try:
-        if re.fullmatch(r"[a-z0-9-]+", name) and shipped.is_file():
-            data = tomllib.loads(shipped.read_text(encoding="utf-8"))
-        elif path.is_file():
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        else:
-            raise MappingError(f"there is no mapping {name!r}; shipped are: {', '.join(shipped_names())}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MappingError(f"{name} is not TOML: {error}") from None
-    base = data.pop("extends", None)
-    merged: dict[str, Any] = _merge(_read(str(base)), data) if base else data
-    return merged
-
-
-def shipped_names() -> list[str]:
-    """Name the mappings that come with the program."""
-    return sorted(f.name.removesuffix(".toml") for f in SHIPPED.iterdir() if f.name.endswith(".toml"))
-
-
-def load(name: str) -> Mapping:
-    """Return a mapping by the name of a shipped one or the path of a file; raises `MappingError`."""
-    try:
-        found = Mapping.model_validate(_read(name))
-        for spec in _specs(found.values.values()):
-            for pattern in (spec.find, spec.split, spec.pattern, *(p for p, _ in spec.replace)):
-                re.compile(pattern or "")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise MappingError(f"{name}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
-    except re.error as error:
-        raise MappingError(f"{name}: a regular expression is wrong: {error}") from None
-    return found
-
-
-def _specs(specs: Any) -> Iterator[ValueSpec]:
-    for spec in specs:
-        yield spec
-        yield from _specs(spec.parts.values())
-
-
 # --- tables -------------------------------------------------------------------------------------------
 
 
@@ -192,7 +136,7 @@ def _table(spec: TableSpec, name: str, directory: Path) -> dict[str, str]:
                 found = {r[spec.key or ""]: r[spec.value or ""] for r in reader}
             else:
                 found = {str(k): str(v) for k, v in json.loads(text).items()}
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
             raise MappingError(f"table {name}: {path.name} cannot be read: {type(error).__name__}") from None
     return {**found, **spec.entries}
 
@@ -228,9 +172,6 @@ class Values:
         """Read the tables."""
         self._unknown: list[tuple[str, str, str]] = []
         self.tables = {n: _table(t, n, self.directory) for n, t in self.mapping.tables.items()}
-        missing = {s.table for s in _specs(self.mapping.values.values()) if s.table} - self.tables.keys()
-        if missing:
-            raise MappingError(f"there is no table {', '.join(sorted(missing))}")
 
     def of(self, cells: dict[str, Any]) -> dict[str, Any]:
         """Return all values of a row; raises `RowProblem` for the first that is wrong, or for all that are unknown."""
@@ -324,7 +265,7 @@ def _date(column: str, value: str, forms: list[str]) -> str:
             day = datetime.strptime(value, form)  # noqa: DTZ007 -- a calendar day has no zone
         except ValueError:
             continue
-        return f"{day:%Y-%m-%d}" if "%d" in form else f"{day:%Y-%m}" if "%m" in form else f"{day:%Y}"
+        return f"{day:%Y-%m-%d}" if "%d" in form else f"{day:%Y-%m}" if re.search("%[mbB]", form) else f"{day:%Y}"
     raise RowProblem(column, f"is not a date of the form {' or '.join(forms)}")
 
 
@@ -342,7 +283,8 @@ class Draft:
     data: dict[str, Any]
 
 
-_PLACE = re.compile(r"\{(\??)([a-z_][a-z0-9_.]*)\}")
+PLACE = re.compile(r"\{(\??)([^{}]*)\}")
+"""A place in a text: with a question mark it only asks whether there is a value; then the name."""
 
 
 @cache
@@ -357,13 +299,20 @@ def _get(scope: dict[str, Any], path: str) -> Any:
     return value
 
 
+def _list(scope: dict[str, Any], path: str) -> list[Any]:
+    found = _get(scope, path)
+    if _present(found) and not isinstance(found, list):
+        raise RowProblem(path, "is no list")
+    return found or []
+
+
 def _present(value: Any) -> bool:
     return value not in (None, "", [], {})
 
 
 @cache
 def _named(template: str) -> tuple[str, ...]:
-    return tuple(n for _, n in _PLACE.findall(template))
+    return tuple(n for _, n in PLACE.findall(template))
 
 
 def _text(template: str, scope: dict[str, Any]) -> Any:
@@ -374,7 +323,7 @@ def _text(template: str, scope: dict[str, Any]) -> Any:
     found = {n: _get(scope, n) for n in names}
     if any(not _present(v) for v in found.values()):
         return None
-    return _PLACE.sub(lambda m: "" if m[1] else str(found[m[2]]), template)
+    return PLACE.sub(lambda m: "" if m[1] else str(found[m[2]]), template)
 
 
 def fill(template: Any, scope: dict[str, Any]) -> Any:
@@ -398,7 +347,7 @@ def _items(template: Any, scope: dict[str, Any]) -> Iterator[Any]:
         yield fill(template, scope)
         return
     rest = {k: v for k, v in template.items() if k not in {"each", "when", "unless"}}
-    for item in _get(scope, template["each"]) or [] if "each" in template else [None]:
+    for item in _list(scope, template["each"]) if "each" in template else [None]:
         inner = {**scope, "item": item} if "each" in template else scope
         if "when" in template and not _present(_get(inner, template["when"])):
             continue
@@ -411,7 +360,7 @@ def drafts(mapping: Mapping, values: dict[str, Any], cells: dict[str, Any], row:
     """Yield the records of a row; `row` is the hash that tells it from all others."""
     scope: dict[str, Any] = {**values, "row": row, "row_uuid": str(uuid5(NAMESPACE_URL, row)), "@": {}}
     for spec in mapping.records:
-        many = _get(scope, spec.each) or [] if spec.each else [None]
+        many = _list(scope, spec.each) if spec.each else [None]
         for item in many:
             inner = {**scope, "item": item}
             if not all(_present(_get(inner, w)) for w in spec.when) or any(
@@ -419,11 +368,12 @@ def drafts(mapping: Mapping, values: dict[str, Any], cells: dict[str, Any], row:
             ):
                 continue
             if spec.by is not None:
-                made: str | None = f"{spec.name}:{digest(*(text_of(cells.get(c)) for c in spec.by))}"
+                made: Any = f"{spec.name}:{digest(*(text_of(cells.get(c)) for c in spec.by))}"
             else:
                 made = fill(spec.id, inner) if spec.id else f"{spec.name}:{row}"
-            if made is None:
+            if not isinstance(made, str | int):
                 raise RowProblem(spec.name, "has nothing to make its id of")
+            made = str(made)
             if len(made) > 200:  # noqa: PLR2004 -- well below the length of an origin id
                 made = f"{spec.name}:{digest(made)}"
             reference: Any = fill(spec.key, inner) if spec.key else {"origin": mapping.origin, "origin_id": made}

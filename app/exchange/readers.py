@@ -360,7 +360,7 @@ def read(path: Path, form: Form) -> Iterator[Row]:
                 yield from _read_csv(text, form.delimiter)
             else:
                 yield from (_read_json if kind == "json" else _read_ndjson)(text)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ReadError(f"{path.name} is not {encoding} throughout") from None
         except ReadError as error:
             raise ReadError(f"{path.name}: {error}") from None
