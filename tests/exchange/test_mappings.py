@@ -37,9 +37,9 @@ async def test_detentions_of_ovdinfo(api: Api, owner: asyncpg.Connection, tmp_pa
     good = [int(r["number_of_detentions"]) for r in rows if r["number_of_detentions"].strip().isdigit()]
     assert outcome.rejected == len(rows) - sum(n > 0 for n in good)
     assert tuple(sums) == (sum(good), sum(n > 0 for n in good))
-    told = "SELECT p.label, n.text FROM events e JOIN participants p ON p.event_id = e.id AND p.role = 'victim'"
+    sql = "SELECT p.label, n.text FROM events e JOIN participants p ON p.event_id = e.id AND p.role = 'victim'"
     where = "JOIN place_names n ON n.place_id = e.place_id WHERE e.origin_id = $1"
-    first = await owner.fetchrow(f"{told} {where}", rows[0]["Id"])
+    first = await owner.fetchrow(f"{sql} {where}", rows[0]["Id"])
     assert first is not None
     assert tuple(first) == (f"{rows[0]['event_type']}: {rows[0]['subject']}", rows[0]["place"].strip())
     again = await run(api, path, "ovdinfo-detentions", tmp_path / "report")
