@@ -202,8 +202,13 @@ class ImportOptions:
     report: Path | None = None
 
 
-def read_options(mapping: str, level: str, ground: str | None, *, dry_run: bool, report: Path | None) -> ImportOptions:
+def read_options(
+    mapping: str, level: str | None, ground: str | None, *, dry_run: bool, report: Path | None
+) -> ImportOptions:
     """Check the options of `chronika import`."""
+    if mapping == NATIVE and (level or ground):
+        raise ExchangeError("files of our own export say the level of each record: no --level or --ground with them")
+    level = level or "restricted"
     if level not in LEVELS:
         raise ExchangeError(f"--level is one of: {', '.join(LEVELS)}")
     if level == "public" and ground not in {"public_record", "consent"}:

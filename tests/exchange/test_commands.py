@@ -100,6 +100,8 @@ def test_what_goes_wrong_is_one_line(
         (("export", "events", "--output", str(tmp_path)), "is a directory"),
         (("export", "persons", "--output", "/dev/full/x"), "Not a directory"),
         (("import", str(tmp_path / "a.csv"), "--mapping", "ovdinfo-detentions"), "says nothing of: a"),
+        (("import", ".", "--mapping", "chronika", "--level", "restricted"), "no --level or --ground"),
+        (("import", ".", "--mapping", "chronika", "--ground", "consent"), "no --level or --ground"),
         (("export", "people"), "there is no resource"),
         (("export", "events", "--colour", "red"), "--colour is no filter of events; there are: --"),
         (("db", "restore", str(tmp_path / "a.csv")), "not a backup"),
