@@ -108,6 +108,7 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
     file, progress = to
     found, _ = EXPORTABLE[resource]
     kind: type[Filter] = type(query)
+    form: str = query.format
     counting = pages.count_statement(found, kind, query.used())
     total = await connection.fetchval(counting.sql, *counting.arguments(query.values()))
     task = progress.add_task(resource, total=total, rate="")
@@ -116,10 +117,10 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
     async def sink(data: bytes) -> None:
         nonlocal done
         file.write(data)
-        done += data.count(ENDS[query.format])
+        done += data.count(ENDS[form])
         show(progress, task, min(done, total))
 
-    return await export.write(connection, found, query, audience, sink)
+    return await export.write(connection, found, query, form, audience, sink)
 
 
 async def export_one(database: Database, resource: str, query: Any, audience: Audience, file: BinaryIO) -> int:
