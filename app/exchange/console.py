@@ -116,7 +116,11 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
 
     async def sink(data: bytes) -> None:
         nonlocal done
-        file.write(data)
+        try:
+            file.write(data)
+        except OSError:
+            connection.terminate()  # nobody takes the rest; to have the server break it off would wait for its answer
+            raise
         done += data.count(ENDS[form])
         show(progress, task, min(done, total))
 

@@ -200,6 +200,23 @@ async def test_a_reader_who_has_had_enough_is_no_failure(sample: Api) -> None:
         assert process.stderr.read() == ""
 
 
+async def test_an_export_that_nobody_reads_on_ends_though_the_server_takes_no_cancellation(
+    sample: Api, owner: asyncpg.Connection
+) -> None:
+    directory = Path(await owner.fetchval("SHOW data_directory"))
+    postmaster = int((directory / "postmaster.pid").read_text().splitlines()[0])
+    with chronika(sample, "export", "events") as process:
+        assert process.stdout is not None
+        process.stdout.read(10)
+        os.kill(postmaster, signal.SIGSTOP)
+        try:
+            process.stdout.close()
+            assert process.wait(timeout=10) == 1
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
+            process.kill()
+
+
 async def test_an_export_onto_a_full_disk_is_one_line(sample: Api) -> None:
     environment = {**os.environ, "CHRONIKA_DATABASE_URL": sample.site.url, "CHRONIKA_SECRET": SECRET}
     with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230 -- nothing else runs here
