@@ -251,7 +251,10 @@ def import_file(  # noqa: PLR0913, PLR0917 -- the command's options
         str, typer.Option(help=f"A TOML file, or a shipped one: {SHIPPED}; `chronika` takes our own export.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be written.")] = False,
-    level: Annotated[str, typer.Option(help="public, partner or restricted.")] = "restricted",
+    level: Annotated[
+        str | None,
+        typer.Option(help="public, partner or restricted (unless said); files of our own export have their own."),
+    ] = None,
     ground: Annotated[str | None, typer.Option(help="Ground of level public: public_record or consent.")] = None,
     report: Annotated[
         Path | None, typer.Option(help="Where rejected rows are named; FILE.rejected.ndjson unless said.")

@@ -195,6 +195,12 @@ def has_already(known: str, etag: str) -> bool:
     return known.strip() == "*" or etag in {t.strip().removeprefix("W/") for t in known.split(",")}
 
 
+def accepted(request: Request, kinds: dict[str, str]) -> str | None:
+    """Return the format of the first media type in Accept that is one of `kinds` (media type → format), if any is."""
+    named = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
+    return next((kinds[n] for n in named if n in kinds), None)
+
+
 MOST_LANGUAGES = 5
 
 

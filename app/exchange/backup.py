@@ -145,6 +145,11 @@ def seal(found: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _lacking(found: dict[str, Any]) -> list[str]:
     """Name the parts that a fingerprint must have and has not."""
     return [part for part in NEEDED if not found.get(part)]
@@ -157,8 +162,7 @@ def backup(url: str, path: Path) -> dict[str, Any]:
         found = asyncio.run(_dump(url, directory))
         if lacking := _lacking(found):
             raise BackupError(f"the database has no {', '.join(lacking)}: it is not a registry that could be restored")
-        digest = hashlib.sha256((directory / DUMP).read_bytes()).hexdigest()
-        proof = json.dumps({"format": 1, "dump": digest, "fingerprint": found}).encode()
+        proof = json.dumps({"format": 1, "dump": _sha256(directory / DUMP), "fingerprint": found}).encode()
         unfinished = directory / "backup"
         with tarfile.open(unfinished, "w") as archive:
             member = tarfile.TarInfo(PROOF)
@@ -183,7 +187,7 @@ def _open(path: Path, directory: Path) -> dict[str, Any]:
         raise BackupError(f"{path.name} is not a backup made by `chronika db backup`") from None
     if lacking := _lacking(found):
         raise BackupError(f"{path.name} holds no {', '.join(lacking)}: restored, its rows would be open to everybody")
-    if hashlib.sha256((directory / DUMP).read_bytes()).hexdigest() != digest:
+    if _sha256(directory / DUMP) != digest:
         raise BackupError(f"{path.name} is damaged: its dump is not the one that was made")
     return found
 

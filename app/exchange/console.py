@@ -22,8 +22,7 @@ from app.core.filters import Filter
 from app.core.records import LEVELS, Audience, Level
 from app.core.settings import Settings, secret_bytes
 from app.core.streams import LONGEST_S
-from app.exchange import export, readers
-from app.exchange import mapping as mappings
+from app.exchange import export, loading, readers
 from app.exchange.importer import Mapped, Run, UnitOf, own_record
 from app.exchange.mapping import Mapping, Values
 from app.exchange.queries import EXPORTABLE, ORDER
@@ -109,6 +108,7 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
     file, progress = to
     found, _ = EXPORTABLE[resource]
     kind: type[Filter] = type(query)
+    form: str = query.format
     counting = pages.count_statement(found, kind, query.used())
     total = await connection.fetchval(counting.sql, *counting.arguments(query.values()))
     task = progress.add_task(resource, total=total, rate="")
@@ -116,11 +116,15 @@ async def _write(connection: Any, resource: str, query: Any, audience: Audience,
 
     async def sink(data: bytes) -> None:
         nonlocal done
-        file.write(data)
-        done += data.count(ENDS[query.format])
+        try:
+            file.write(data)
+        except OSError:
+            connection.terminate()  # nobody takes the rest; to have the server break it off would wait for its answer
+            raise
+        done += data.count(ENDS[form])
         show(progress, task, min(done, total))
 
-    return await export.write(connection, found, query, audience, sink)
+    return await export.write(connection, found, query, form, audience, sink)
 
 
 async def export_one(database: Database, resource: str, query: Any, audience: Audience, file: BinaryIO) -> int:
@@ -203,8 +207,13 @@ class ImportOptions:
     report: Path | None = None
 
 
-def read_options(mapping: str, level: str, ground: str | None, *, dry_run: bool, report: Path | None) -> ImportOptions:
+def read_options(
+    mapping: str, level: str | None, ground: str | None, *, dry_run: bool, report: Path | None
+) -> ImportOptions:
     """Check the options of `chronika import`."""
+    if mapping == NATIVE and (level or ground):
+        raise ExchangeError("files of our own export say the level of each record: no --level or --ground with them")
+    level = level or "restricted"
     if level not in LEVELS:
         raise ExchangeError(f"--level is one of: {', '.join(LEVELS)}")
     if level == "public" and ground not in {"public_record", "consent"}:
@@ -267,17 +276,28 @@ def _own_rows(files: list[tuple[Path, str]]) -> Iterator[Row]:
                 yield row
 
 
-def _check_columns(mapping: Mapping, path: Path, form: Form) -> None:
-    """Refuse a file whose columns are not those that the mapping speaks of: nothing is dropped without a word."""
-    first = next((r for r in readers.read(path, form) if not r.problem), None)
-    if first is None:
-        return
-    needed = mapping.columns
-    surplus, missing = first.cells.keys() - needed, needed - first.cells.keys()
+def _counted(mapping: Mapping, path: Path, form: Form) -> int:
+    """Return how many rows a file has; refuse it if a row has a column that the mapping does not speak of.
+
+    A row of JSON may leave out what it has nothing of, but what tells rows apart must be somewhere.
+    """
+    table = (form.format or readers.format_of(path)) == "csv"
+    missing, surplus = mapping.columns if table else mapping.identifying, set[str]()
+    count, good = 0, False
+    for row in readers.read(path, form):
+        count += 1
+        if row.problem:
+            continue
+        good = True
+        surplus |= row.cells.keys() - mapping.columns
+        missing -= row.cells.keys()
+        if (table and missing) or len(surplus) > LISTED:
+            break
     if surplus:
         raise ExchangeError(f"the mapping says nothing of: {', '.join(sorted(surplus))[:200]}; use or `ignore` them")
-    if missing and form.format != "ndjson":
+    if good and missing:
         raise ExchangeError(f"the file has no column: {', '.join(sorted(missing))[:200]}")
+    return count
 
 
 async def run_import(url: str, settings: Settings, path: Path, options: ImportOptions) -> Outcome:
@@ -307,12 +327,12 @@ def _prepared(path: Path, options: ImportOptions) -> tuple[Callable[[], Iterator
     if options.mapping == NATIVE:
         files = _files(path)
         return lambda: _own_rows(files), own_record, _confirm(files)
-    mapping = mappings.load(options.mapping)
+    mapping = loading.load(options.mapping)
     form = Form(mapping.format, mapping.encoding, mapping.delimiter)
-    _check_columns(mapping, path, form)
+    count = _counted(mapping, path, form)
     defaults = {"level": options.level} | ({"publication_ground": options.ground} if options.ground else {})
     unit_of = Mapped(mapping, Values(mapping, path.parent), defaults, Seen())
-    return lambda: readers.read(path, form), unit_of, sum(1 for _ in readers.read(path, form))
+    return lambda: readers.read(path, form), unit_of, count
 
 
 def _rows(count: int) -> str:

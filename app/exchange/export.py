@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.core.access import Caller
 from app.core.filters import Filter
+from app.core.http import accepted
 from app.core.pages import Statement, count_statement, prepare
 from app.core.records import Audience, Resource
 from app.core.shapes import shape
@@ -19,12 +20,7 @@ from app.exchange import ftm, tables
 
 
 class Asked(Protocol):
-    """An export as asked for: a resource's filter together with a format."""
-
-    @property
-    def format(self) -> str:
-        """Return ndjson, csv or ftm."""
-        ...
+    """An export as asked for: a resource's filter."""
 
     def used(self) -> frozenset[str]:
         """Name the filters in use."""
@@ -50,13 +46,18 @@ def _table_statement(resource: Resource, filters: type[Filter], audience: Audien
     return prepare(select(*columns).where(*filters.conditions(used)).order_by(resource.table.c.id))
 
 
-async def write(connection: Any, resource: Resource, query: Asked, audience: Audience, sink: Sink) -> int:
-    """Write an export to `sink`, which may wait as long as it likes, and return how many records it held."""
-    if query.format == "csv":
+async def write(  # noqa: PLR0913, PLR0917 -- what of whom is written how, and where
+    connection: Any, resource: Resource, query: Asked, form: str, audience: Audience, sink: Sink
+) -> int:
+    """Write an export as `ndjson`, `csv` or `ftm` to `sink`, which may wait as long as it likes.
+
+    Returns how many records it held.
+    """
+    if form == "csv":
         return await _write_table(connection, resource, query, audience, sink)
     statement = _statement(resource, type(query), audience, query.used())
     arguments = statement.arguments(query.values())
-    if query.format == "ftm":
+    if form == "ftm":
         translate = ftm.Lines(resource.name)
 
         async def pass_on_entities(data: bytes) -> None:
@@ -94,6 +95,7 @@ KINDS = {
     "csv": "text/csv; charset=utf-8; header=present",
     "ftm": "application/x-ndjson",
 }
+ACCEPTED = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
 NAMES = {"ndjson": "{}.ndjson", "csv": "{}.csv", "ftm": "{}.ftm.ndjson"}
 
 
@@ -102,18 +104,19 @@ RECORDS = "Record-Count"
 
 
 async def export_records(resource: Resource, query: Any, caller: Caller) -> Response:
-    """Answer everything that a filter selects, in one snapshot."""
+    """Answer everything that a filter selects, in one snapshot, as `format` or else the Accept header asks."""
+    form = query.format or accepted(caller.request, ACCEPTED) or "ndjson"
 
     async def stream(sink: Sink) -> None:
         async with caller.database.stream(caller.audience, LONGEST_S) as connection:
-            if query.format != "ndjson":
+            if form != "ndjson":
                 kind: type[Filter] = type(query)
                 counting = count_statement(resource, kind, query.used())
                 count = await connection.fetchval(counting.sql, *counting.arguments(query.values()))
                 response.headers[RECORDS] = str(count)
-            await write(connection, resource, query, caller.audience, sink)
+            await write(connection, resource, query, form, caller.audience, sink)
 
-    name = NAMES[query.format].format(resource.name)
-    headers = {"Content-Type": KINDS[query.format], "Content-Disposition": f'attachment; filename="{name}"'}
+    name = NAMES[form].format(resource.name)
+    headers = {"Content-Type": KINDS[form], "Content-Disposition": f'attachment; filename="{name}"'}
     response = StreamedResponse(stream, headers)
     return response

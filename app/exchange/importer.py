@@ -67,6 +67,8 @@ class Mapped:
     seen: Seen
     shared: dict[str, tuple[dict[str, Any], Item]] = field(default_factory=dict)
     """What many rows tell of, validated once; bounded, so that memory stays flat."""
+    told: Seen = field(default_factory=Seen)
+    """Records that one row tells of, with what it says."""
 
     def __call__(self, row: Row, outcome: Outcome) -> Unit | None:
         """Return a row's records; None for a repeated row; raises `RowProblem`."""
@@ -75,7 +77,7 @@ class Mapped:
         identity = self._identity(row.cells, outcome)
         if identity is None:
             return None
-        items = []
+        items, contents = [], []
         for draft in drafts(self.mapping, self.values.of(row.cells), row.cells, identity):
             known = self.shared.get(draft.origin_id) if draft.shared else None
             if known is not None and known[0] == draft.data:
@@ -84,11 +86,25 @@ class Mapped:
             data = {**self.defaults, **draft.data, "origin": self.mapping.origin, "origin_id": draft.origin_id}
             item = Item(RESOURCES[draft.resource], _validated(draft.resource, data, draft.name), once=draft.shared)
             items.append(item)
-            if draft.shared and len(self.shared) < SHARED:
+            if not draft.shared:
+                contents.append((draft.name, digest(item.identity), digest(item.given.model_dump_json())))
+            elif len(self.shared) < SHARED:
                 self.shared[draft.origin_id] = draft.data, item
         if not items:
             raise RowProblem("", "nothing is recorded of it: no record of the mapping is for such a row")
+        self._agree(contents)
         return Unit(row.line, items)
+
+    def _agree(self, contents: list[tuple[str, str, str]]) -> None:
+        """Refuse a row that says something else of a record than an earlier one, or than itself: one would be lost."""
+        here: dict[str, str] = {}
+        for name, identity, content in contents:
+            if here.setdefault(identity, content) != content:
+                raise RowProblem(name, "the row says different things of one record")
+            if self.told.content(identity) not in {None, content}:
+                raise RowProblem(name, "an earlier row says something else of this record")
+        for identity, content in here.items():
+            self.told.again(identity, content)
 
     def _identity(self, cells: dict[str, Any], outcome: Outcome) -> str | None:
         rule = self.mapping.identity
@@ -235,7 +251,7 @@ class Run:
         return again
 
     def _is_wanted(self, unit: Unit) -> bool:
-        return any(self._wanted.has(_hash(name)) for item in unit.items for name in item.names())
+        return any(self._wanted.content(_hash(name)) for item in unit.items for name in item.names())
 
 
 def _chosen(rows: Iterable[Row], places: "array[int]") -> Iterator[tuple[int, Row]]:

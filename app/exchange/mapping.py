@@ -8,21 +8,17 @@ import csv
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import edtf
-
-SHIPPED = files("app.exchange") / "mappings"
 
 
 class MappingError(Exception):
@@ -72,6 +68,7 @@ class ValueSpec(Strict):
     replace: list[tuple[str, str]] = Field(default_factory=list)
     find: str | None = None
     split: str | None = None
+    distinct: bool = Field(default=False, description="Whether equal items of the list are one.")
     table: str | None = None
     map: dict[str, str] | None = None
     unknown: Literal["reject", "keep", "skip"] = "reject"
@@ -117,60 +114,12 @@ class Mapping(Strict):
     def columns(self) -> frozenset[str]:
         """Name the columns that the mapping uses or leaves out on purpose."""
         used = {c for n, v in self.values.items() for c in v.columns or [v.column or n]}
-        identified = {c for r in self.records for c in r.by or []}
-        return frozenset(used | identified | {*self.identity.columns, *self.identity.without, *self.ignore})
+        return frozenset(used | self.identifying | {*self.identity.without, *self.ignore})
 
-
-def _merge(base: Any, more: Any) -> Any:
-    if isinstance(base, dict) and isinstance(more, dict):
-        return {
-            k: _merge(base[k], more[k]) if k in base and k in more else {**base, **more}[k] for k in {**base, **more}
-        }
-    return more
-
-
-def _read(name: str) -> dict[str, Any]:
-    """Return the TOML of a shipped mapping, or of a file; `extends` names the one that it adds to."""
-    shipped = SHIPPED / f"{name}.toml"
-    path = Path(name)
-    try:
-        if re.fullmatch(r"[a-z0-9-]+", name) and shipped.is_file():
-            data = tomllib.loads(shipped.read_text(encoding="utf-8"))
-        elif path.is_file():
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        else:
-            raise MappingError(f"there is no mapping {name!r}; shipped are: {', '.join(shipped_names())}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MappingError(f"{name} is not TOML: {error}") from None
-    base = data.pop("extends", None)
-    merged: dict[str, Any] = _merge(_read(str(base)), data) if base else data
-    return merged
-
-
-def shipped_names() -> list[str]:
-    """Name the mappings that come with the program."""
-    return sorted(f.name.removesuffix(".toml") for f in SHIPPED.iterdir() if f.name.endswith(".toml"))
-
-
-def load(name: str) -> Mapping:
-    """Return a mapping by the name of a shipped one or the path of a file; raises `MappingError`."""
-    try:
-        found = Mapping.model_validate(_read(name))
-        for spec in _specs(found.values.values()):
-            for pattern in (spec.find, spec.split, spec.pattern, *(p for p, _ in spec.replace)):
-                re.compile(pattern or "")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise MappingError(f"{name}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
-    except re.error as error:
-        raise MappingError(f"{name}: a regular expression is wrong: {error}") from None
-    return found
-
-
-def _specs(specs: Any) -> Iterator[ValueSpec]:
-    for spec in specs:
-        yield spec
-        yield from _specs(spec.parts.values())
+    @cached_property
+    def identifying(self) -> frozenset[str]:
+        """Name the columns that tell rows or records apart: without one of them, what differs would be one."""
+        return frozenset({c for r in self.records for c in r.by or []} | {*self.identity.columns})
 
 
 # --- tables -------------------------------------------------------------------------------------------
@@ -187,7 +136,7 @@ def _table(spec: TableSpec, name: str, directory: Path) -> dict[str, str]:
                 found = {r[spec.key or ""]: r[spec.value or ""] for r in reader}
             else:
                 found = {str(k): str(v) for k, v in json.loads(text).items()}
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
             raise MappingError(f"table {name}: {path.name} cannot be read: {type(error).__name__}") from None
     return {**found, **spec.entries}
 
@@ -223,9 +172,6 @@ class Values:
         """Read the tables."""
         self._unknown: list[tuple[str, str, str]] = []
         self.tables = {n: _table(t, n, self.directory) for n, t in self.mapping.tables.items()}
-        missing = {s.table for s in _specs(self.mapping.values.values()) if s.table} - self.tables.keys()
-        if missing:
-            raise MappingError(f"there is no table {', '.join(sorted(missing))}")
 
     def of(self, cells: dict[str, Any]) -> dict[str, Any]:
         """Return all values of a row; raises `RowProblem` for the first that is wrong, or for all that are unknown."""
@@ -241,24 +187,24 @@ class Values:
         cell = cells.get(column)
         if spec.columns:
             cell = " ".join(t for c in spec.columns if (t := text_of(cells.get(c))))
-        if isinstance(cell, list) and (spec.split is not None or spec.parts):
-            texts = [text_of(c) for c in cell]
-        else:
-            text = text_of(cell)
-            for pattern, by in spec.replace:
-                text = text_of(re.sub(pattern, by, text)) if text else None
-            if text in spec.ignore:
-                text = None
-            if spec.find is not None:
-                texts = [text_of(t) for t in re.findall(spec.find, text or "")]
-            elif spec.split is not None:
-                texts = [text_of(t) for t in re.split(spec.split, text or "")]
-            else:
-                return self._item(column, spec, text)
-        items = (self._item(column, spec, t) for t in dict.fromkeys(texts) if t is not None)
+        return self._taken(column, spec, cell)
+
+    def _taken(self, column: str, spec: ValueSpec, cell: Any) -> Any:
+        """Do the steps; a list in JSON is a list already, whose items are cleaned and searched but not split."""
+        listed = isinstance(cell, list) and (spec.find is not None or spec.split is not None or bool(spec.parts))
+        texts = [_cleaned(spec, c) for c in (cell if listed else [cell])]
+        if spec.find is not None:
+            texts = [text_of(found) for t in texts for found in re.findall(spec.find, t or "")]
+        elif not listed and spec.split is not None:
+            texts = [text_of(t) for t in re.split(spec.split, texts[0] or "")]
+        elif not listed:
+            return self._item(column, spec, texts[0])
+        items = (
+            self._item(column, spec, t) for t in (dict.fromkeys(texts) if spec.distinct else texts) if t is not None
+        )
         return [i for i in items if i is not None]
 
-    def _item(self, column: str, spec: ValueSpec, text: str | None) -> Any:
+    def _item(self, column: str, spec: ValueSpec, text: str | None) -> Any:  # noqa: PLR0911 -- one for each kind
         value = self._known(column, spec, text)
         if value is None:
             return spec.default
@@ -271,8 +217,10 @@ class Values:
             if match.groupdict():
                 return {n: _number(column, v) if spec.number else text_of(v) for n, v in match.groupdict().items()}
             value = match[1] if match.groups() else match[0]
+            if value is None:
+                return spec.default
         if spec.parts:
-            return {n: self._item(column, s, value) for n, s in spec.parts.items()}
+            return {n: self._taken(column, s, value) for n, s in spec.parts.items()}
         if spec.date is not None:
             return _date(column, value, spec.date)
         return _number(column, value) if spec.number else value
@@ -288,6 +236,13 @@ class Values:
         if spec.unknown == "reject":
             self._unknown.append((column, f"table {spec.table}" if spec.table else f"column {column}", text))
         return None
+
+
+def _cleaned(spec: ValueSpec, cell: Any) -> str | None:
+    text = text_of(cell)
+    for pattern, by in spec.replace:
+        text = text_of(re.sub(pattern, by, text)) if text else None
+    return None if text in spec.ignore else text
 
 
 def _number(column: str, value: str | None) -> str | int | None:
@@ -310,7 +265,7 @@ def _date(column: str, value: str, forms: list[str]) -> str:
             day = datetime.strptime(value, form)  # noqa: DTZ007 -- a calendar day has no zone
         except ValueError:
             continue
-        return f"{day:%Y-%m-%d}" if "%d" in form else f"{day:%Y-%m}" if "%m" in form else f"{day:%Y}"
+        return f"{day:%Y-%m-%d}" if "%d" in form else f"{day:%Y-%m}" if re.search("%[mbB]", form) else f"{day:%Y}"
     raise RowProblem(column, f"is not a date of the form {' or '.join(forms)}")
 
 
@@ -328,7 +283,8 @@ class Draft:
     data: dict[str, Any]
 
 
-_PLACE = re.compile(r"\{(\??)([a-z_][a-z0-9_.]*)\}")
+PLACE = re.compile(r"\{(\??)([^{}]*)\}")
+"""A place in a text: with a question mark it only asks whether there is a value; then the name."""
 
 
 @cache
@@ -343,13 +299,20 @@ def _get(scope: dict[str, Any], path: str) -> Any:
     return value
 
 
+def _list(scope: dict[str, Any], path: str) -> list[Any]:
+    found = _get(scope, path)
+    if _present(found) and not isinstance(found, list):
+        raise RowProblem(path, "is no list")
+    return found or []
+
+
 def _present(value: Any) -> bool:
     return value not in (None, "", [], {})
 
 
 @cache
 def _named(template: str) -> tuple[str, ...]:
-    return tuple(n for _, n in _PLACE.findall(template))
+    return tuple(n for _, n in PLACE.findall(template))
 
 
 def _text(template: str, scope: dict[str, Any]) -> Any:
@@ -360,7 +323,7 @@ def _text(template: str, scope: dict[str, Any]) -> Any:
     found = {n: _get(scope, n) for n in names}
     if any(not _present(v) for v in found.values()):
         return None
-    return _PLACE.sub(lambda m: "" if m[1] else str(found[m[2]]), template)
+    return PLACE.sub(lambda m: "" if m[1] else str(found[m[2]]), template)
 
 
 def fill(template: Any, scope: dict[str, Any]) -> Any:
@@ -384,7 +347,7 @@ def _items(template: Any, scope: dict[str, Any]) -> Iterator[Any]:
         yield fill(template, scope)
         return
     rest = {k: v for k, v in template.items() if k not in {"each", "when", "unless"}}
-    for item in _get(scope, template["each"]) or [] if "each" in template else [None]:
+    for item in _list(scope, template["each"]) if "each" in template else [None]:
         inner = {**scope, "item": item} if "each" in template else scope
         if "when" in template and not _present(_get(inner, template["when"])):
             continue
@@ -397,7 +360,7 @@ def drafts(mapping: Mapping, values: dict[str, Any], cells: dict[str, Any], row:
     """Yield the records of a row; `row` is the hash that tells it from all others."""
     scope: dict[str, Any] = {**values, "row": row, "row_uuid": str(uuid5(NAMESPACE_URL, row)), "@": {}}
     for spec in mapping.records:
-        many = _get(scope, spec.each) or [] if spec.each else [None]
+        many = _list(scope, spec.each) if spec.each else [None]
         for item in many:
             inner = {**scope, "item": item}
             if not all(_present(_get(inner, w)) for w in spec.when) or any(
@@ -405,11 +368,12 @@ def drafts(mapping: Mapping, values: dict[str, Any], cells: dict[str, Any], row:
             ):
                 continue
             if spec.by is not None:
-                made: str | None = f"{spec.name}:{digest(*(text_of(cells.get(c)) for c in spec.by))}"
+                made: Any = f"{spec.name}:{digest(*(text_of(cells.get(c)) for c in spec.by))}"
             else:
                 made = fill(spec.id, inner) if spec.id else f"{spec.name}:{row}"
-            if made is None:
+            if not isinstance(made, str | int):
                 raise RowProblem(spec.name, "has nothing to make its id of")
+            made = str(made)
             if len(made) > 200:  # noqa: PLR2004 -- well below the length of an origin id
                 made = f"{spec.name}:{digest(made)}"
             reference: Any = fill(spec.key, inner) if spec.key else {"origin": mapping.origin, "origin_id": made}

@@ -21,18 +21,18 @@ class ExportQuery(BaseModel):
     """Parameters of every export besides its filters."""
 
     format: Annotated[
-        Literal["ndjson", "csv"],
-        Field(description="ndjson: a record a line, then a line with count and SHA-256; csv: docs/export.md."),
-    ] = "ndjson"
+        Literal["ndjson", "csv"] | None,
+        Field(description="ndjson, unless said: a record a line, then one with count and SHA-256; csv; or by Accept."),
+    ] = None
 
 
 class EntityExportQuery(BaseModel):
     """The same for the resources that are also exported as FollowTheMoney entities."""
 
     format: Annotated[
-        Literal["ndjson", "csv", "ftm"],
-        Field(description="ndjson, csv, or ftm: FollowTheMoney entities, one a line."),
-    ] = "ndjson"
+        Literal["ndjson", "csv", "ftm"] | None,
+        Field(description="ndjson, unless said; csv; ftm: FollowTheMoney entities, one a line; or by Accept."),
+    ] = None
 
 
 class PersonExport(PersonFilter, EntityExportQuery):

@@ -119,30 +119,25 @@ def encoding_of(path: Path) -> str:
 
 def _lines(text: io.TextIOBase) -> Iterator[tuple[int, str, str | None]]:
     """Yield each record as text with the line it begins on; a line break inside quotes does not end it."""
-    started, size = 0, 0
+    number, started, size, quotes = 0, 0, 0, 0
     parts: list[str] = []
-    for number, line in enumerate(text, 1):
+    while line := text.readline(MAX_RECORD + 1 - size):
+        number += 1
         if not parts:
             started = number
         parts.append(line)
         size += len(line)
+        quotes += line.count('"')
         if size > MAX_RECORD:
-            yield started, "", f"longer than {MAX_RECORD:,} characters; is a quote never closed?"
+            told = f"longer than {MAX_RECORD:,} characters; nothing after it was read"
+            yield started, "", told + ("; is a quote never closed?" if quotes % 2 else "")
             return
-        if len(parts) == 1 and '"' not in line:
-            parts, size = [], 0
-            yield started, line.rstrip("\r\n"), None
-        elif _closed(parts):
+        if quotes % 2 == 0:  # every quote is closed: they come in pairs, since a quote inside quotes is doubled
             whole = "".join(parts)
-            parts, size = [], 0
+            parts, size, quotes = [], 0, 0
             yield started, whole.removesuffix("\n").removesuffix("\r"), None
     if parts:
         yield started, "", "a quote is opened and never closed; nothing after it was read"
-
-
-def _closed(parts: list[str]) -> bool:
-    """Tell whether every quote is closed: they come in pairs, since a quote inside quotes is doubled."""
-    return sum(p.count('"') for p in parts) % 2 == 0
 
 
 _CELL = '"((?:[^"]|"")*)"|([^"{0}]*)'
@@ -360,7 +355,7 @@ def read(path: Path, form: Form) -> Iterator[Row]:
                 yield from _read_csv(text, form.delimiter)
             else:
                 yield from (_read_json if kind == "json" else _read_ndjson)(text)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ReadError(f"{path.name} is not {encoding} throughout") from None
         except ReadError as error:
             raise ReadError(f"{path.name}: {error}") from None

@@ -110,10 +110,11 @@ class Seen:
         self._kept.execute("UPDATE seen SET times = times + 1 WHERE identity = ?", (key,))
         return row[1], row[0] == value
 
-    def has(self, identity: str) -> bool:
-        """Tell whether an identity is remembered."""
+    def content(self, identity: str) -> str | None:
+        """Return the content with which an identity was remembered first; None for one that was not."""
         key = bytes.fromhex(identity)
-        return self._kept.execute("SELECT 1 FROM seen WHERE identity = ?", (key,)).fetchone() is not None
+        row = self._kept.execute("SELECT content FROM seen WHERE identity = ?", (key,)).fetchone()
+        return row[0].hex() if row else None
 
     def close(self) -> None:
         """Let the file go."""
@@ -162,8 +163,9 @@ class Store:
 
         Raises `StoreError` for no fault of a row; then nothing was written.
         """
-        # Rows may tell of the same record: the first of them says what it is.
-        distinct = {i.identity: i for unit in reversed(units) for i in reversed(unit.items)}
+        # Rows may tell of the same record: one that says it in full, or else the first of them says what it is.
+        told = [i for unit in reversed(units) for i in reversed(unit.items)]
+        distinct = {i.identity: i for i in told if i.once} | {i.identity: i for i in told if not i.once}
         for unit in units:
             unit.items = list(dict.fromkeys(distinct[i.identity] for i in unit.items))
         problems = await self._stored(units)

@@ -10,7 +10,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.access import Caller
-from app.core.http import conditional, etag_of
+from app.core.http import accepted, conditional, etag_of
 from app.statistics import charts
 from app.statistics.answers import answer
 from app.statistics.dimensions import TIMES, TITLES
@@ -169,19 +169,11 @@ FORMATS: dict[str, tuple[str, Callable[[Answer, str, dict[str, str]], bytes]]] =
 ACCEPTED = {"text/csv": "csv", "image/svg+xml": "svg", "application/vnd.vegalite.v6+json": "vega-lite"}
 
 
-def format_of(asked: Asked, accept: str) -> str:
-    """Return the format that `format` or else the Accept header names; JSON where neither does."""
-    if asked.format is not None:
-        return asked.format
-    kinds = [part.partition(";")[0].strip() for part in accept.split(",")]
-    return next((ACCEPTED[k] for k in kinds if k in ACCEPTED), "json")
-
-
 async def answer_as(measure: str, asked: Asked, caller: Caller) -> Response:
     """Answer a question in the format asked for."""
     question = Question(MEASURES[measure], asked)
     found: Answer = await answer(question, caller)
-    name = format_of(asked, caller.request.headers.get("accept", ""))
+    name = asked.format or accepted(caller.request, ACCEPTED) or "json"
     kind, write = FORMATS[name]
     names: dict[str, str] = {}
     if name in {"json-stat", "vega-lite", "svg"}:

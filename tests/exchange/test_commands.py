@@ -100,6 +100,8 @@ def test_what_goes_wrong_is_one_line(
         (("export", "events", "--output", str(tmp_path)), "is a directory"),
         (("export", "persons", "--output", "/dev/full/x"), "Not a directory"),
         (("import", str(tmp_path / "a.csv"), "--mapping", "ovdinfo-detentions"), "says nothing of: a"),
+        (("import", ".", "--mapping", "chronika", "--level", "restricted"), "no --level or --ground"),
+        (("import", ".", "--mapping", "chronika", "--ground", "consent"), "no --level or --ground"),
         (("export", "people"), "there is no resource"),
         (("export", "events", "--colour", "red"), "--colour is no filter of events; there are: --"),
         (("db", "restore", str(tmp_path / "a.csv")), "not a backup"),
@@ -196,6 +198,23 @@ async def test_a_reader_who_has_had_enough_is_no_failure(sample: Api) -> None:
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+async def test_an_export_that_nobody_reads_on_ends_though_the_server_takes_no_cancellation(
+    sample: Api, owner: asyncpg.Connection
+) -> None:
+    directory = Path(await owner.fetchval("SHOW data_directory"))
+    postmaster = int((directory / "postmaster.pid").read_text().splitlines()[0])
+    with chronika(sample, "export", "events") as process:
+        assert process.stdout is not None
+        process.stdout.read(10)
+        os.kill(postmaster, signal.SIGSTOP)
+        try:
+            process.stdout.close()
+            assert process.wait(timeout=10) == 1
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
+            process.kill()
 
 
 async def test_an_export_onto_a_full_disk_is_one_line(sample: Api) -> None:

@@ -94,6 +94,18 @@ async def test_filters_select_what_they_select_in_the_list(sample: Api) -> None:
     assert 0 < len(records) < len(every)
 
 
+async def test_the_format_is_the_one_that_accept_names_where_none_is_asked_for(sample: Api) -> None:
+    async def kind(accept: str, **asked: str) -> str:
+        answer = await sample.public.get("/v1/places/export", params=asked, headers={"Accept": accept})
+        assert answer.status_code == 200
+        return str(answer.headers["content-type"].partition(";")[0])
+
+    assert await kind("text/csv") == await kind("image/png, text/CSV; q=0.9, */*;q=0.1") == "text/csv"
+    assert await kind("*/*") == await kind("text/html") == await kind("application/x-ndjson") == "application/x-ndjson"
+    assert await kind("text/csv", format="ndjson") == "application/x-ndjson"
+    assert await kind("application/x-ndjson", format="csv") == "text/csv"
+
+
 @pytest.mark.parametrize("parameters", ["limit=10", "cursor=x", "sort=id", "colour=red", "format=xlsx", "from=soon"])
 async def test_what_an_export_does_not_take_is_refused(sample: Api, parameters: str) -> None:
     answer = await sample.public.get(f"/v1/events/export?{parameters}")

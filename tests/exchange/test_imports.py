@@ -206,3 +206,37 @@ async def test_memory_does_not_grow_with_the_rows(api: Api, tmp_path: Path) -> N
     assert (rows, rejected, more_rows) == (12_000, 11_880, 36_000)
     assert unknown == more_unknown == MOST_UNKNOWN
     assert large - small < 5, "MB"
+
+
+async def test_two_rows_that_say_different_things_of_one_record_are_not_both_taken(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later row is named, in the same batch or another; importing it again changes nothing."""
+    monkeypatch.setattr("app.exchange.importer.BATCH", 3)
+    path = written(tmp_path, ["1,Ann,m", "1,Ann,", "2,Bob,m", "3,Cid,m", "2,Bob,", "1,Ann,m"])
+    (tmp_path / "own.toml").write_text(MAPPING.replace('columns = ["no"]', 'repeats = "separate"'))
+    for _ in range(2):
+        outcome = await run(api, path, report=tmp_path / "report")
+        assert (outcome.rows, outcome.rejected) == (6, 2)
+        told = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+        assert [(t["line"], t["column"]) for t in told] == [(3, "person"), (6, "person")]
+        assert {t["problem"] for t in told} == {"an earlier row says something else of this record"}
+        kept = await owner.fetch("SELECT origin_id, sex, version FROM persons ORDER BY 1")
+        assert [tuple(r) for r in kept] == [("1", "male", 1), ("2", "male", 1), ("3", "male", 1)]
+
+
+async def test_what_a_row_says_in_full_stays_where_another_only_names_it(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """A shared record stands for one that another row tells of: in one batch the whole record is the one kept."""
+    named = '[[records]]\nname = "other"\nresource = "persons"\nwhen = ["with"]\nid = "{with}"\nshared = true\n'
+    path = written(tmp_path, [])
+    (tmp_path / "own.toml").write_text(
+        MAPPING.replace("sex =", "with = {}\nsex =", 1) + named + 'fields = { names = [{ text = "unknown" }] }\n'
+    )
+    path.write_text("no,name,sex,with\n1,Ann,m,2\n2,Bob,m,\n")
+    for _ in range(2):
+        outcome = await run(api, path)
+        assert (outcome.rows, outcome.rejected) == (2, 0)
+        kept = await owner.fetch("SELECT p.origin_id, n.text FROM persons p JOIN person_names n ON n.person_id = p.id")
+        assert sorted(tuple(r) for r in kept) == [("1", "Ann"), ("2", "Bob")]

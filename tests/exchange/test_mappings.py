@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.exchange import mapping
+from app.exchange import loading
 from app.exchange.console import ExchangeError, ImportOptions, run_import
-from app.exchange.mapping import MappingError
+from app.exchange.mapping import MappingError, Values
 from tests.conftest import Api
 from tests.exchange.data import data
 
@@ -37,6 +37,11 @@ async def test_detentions_of_ovdinfo(api: Api, owner: asyncpg.Connection, tmp_pa
     good = [int(r["number_of_detentions"]) for r in rows if r["number_of_detentions"].strip().isdigit()]
     assert outcome.rejected == len(rows) - sum(n > 0 for n in good)
     assert tuple(sums) == (sum(good), sum(n > 0 for n in good))
+    sql = "SELECT p.label, n.text FROM events e JOIN participants p ON p.event_id = e.id AND p.role = 'victim'"
+    where = "JOIN place_names n ON n.place_id = e.place_id WHERE e.origin_id = $1"
+    first = await owner.fetchrow(f"{sql} {where}", rows[0]["Id"])
+    assert first is not None
+    assert tuple(first) == (f"{rows[0]['event_type']}: {rows[0]['subject']}", rows[0]["place"].strip())
     again = await run(api, path, "ovdinfo-detentions", tmp_path / "report")
     assert (again.created, again.updated) == (Counter(), Counter())
 
@@ -76,15 +81,57 @@ fields = { names = [{ text = "$name" }], born = "$born", sex = "$sex" }
         (MINIMAL.replace("[values]", "[valeus]"), "valeus"),
         (MINIMAL.replace("map =", "table = 'none', map ="), "table"),
         (MINIMAL.replace("name = {}", "name = { pattern = '(' }"), "regular expression"),
+        (MINIMAL.replace("name = {}", "name = { pattern = 'a{99999999999}' }"), "regular expression"),
+        (
+            MINIMAL.replace("name = {}", "name = { replace = [['a', '\\9']] }"),
+            "value name: replace: .* group reference",
+        ),
+        (MINIMAL.replace("name = {}", "name = { replace = [['a', '\\g<b>']] }"), "value name: replace: .* group name"),
+        (MINIMAL.replace("name = {}", "name = { find = '(a)(b)' }"), "one group"),
+        (MINIMAL.replace("name = {}", "name = { parts = { a = { column = 'b' } } }"), "part a .* no column"),
+        (MINIMAL.replace('"%d.%m.%Y"', '"%d.%m"'), "no year"),
+        ('encoding = "cp12519"\n' + MINIMAL, "no encoding of text 'cp12519'"),
+        ('encoding = "base64"\n' + MINIMAL, "no encoding of text 'base64'"),
+        ('delimiter = "::"\n' + MINIMAL, "delimiter is one character"),
+        ('extends = "HERE/own.toml"\n' + MINIMAL, "extends itself"),
+        (MINIMAL.replace('"$name"', '"$nmae"'), "record person.names.text: there is no value 'nmae'"),
+        (MINIMAL.replace('"$name"', '"{Name}"'), "there is no value 'Name'"),
+        (MINIMAL.replace('"$name"', '"{name"'), "no record uses the value name"),
+        (MINIMAL.replace('"$name"', '"$name.first"'), "no part 'first'"),
+        (MINIMAL.replace('"$name"', '"$item"'), "there is no `each` here for 'item'"),
+        (MINIMAL.replace('text = "$name"', 'each = "name", text = "$item"'), "each 'name': is no list"),
+        (MINIMAL.replace('{ text = "$name"', '{ when = "nmae", text = "$name"'), "there is no value 'nmae'"),
+        (MINIMAL.replace("fields =", 'unless = ["nmae"]\nfields ='), "record person: there is no value 'nmae'"),
+        (MINIMAL.replace("fields =", 'id = "{nmae}"\nfields ='), "record person: there is no value 'nmae'"),
+        (MINIMAL.replace("fields =", 'each = "names"\nid = "a"\nfields ='), "record person: there is no value 'names'"),
+        (
+            MINIMAL.replace("name = {}", "name = { split = ',' }").replace('"$name"', '"a {name}"'),
+            "could stand in a text",
+        ),
+        (
+            MINIMAL.replace("name = {}", "name = { split = ',' }").replace("fields =", 'each = "name"\nfields ='),
+            "an `id`",
+        ),
+        (MINIMAL.replace(', sex = "$sex"', ', sex = "@sex"'), "there is no earlier record '@sex'"),
+        (MINIMAL.replace(', sex = "$sex"', ""), "no record uses the value sex"),
+        (MINIMAL.replace("sex = {", "row = {}\nsex = {"), "value row: the name has a meaning"),
     ],
 )
-async def test_a_mapping_that_cannot_be_used_is_refused_in_one_line(
-    api: Api, tmp_path: Path, broken: str, word: str
-) -> None:
-    (tmp_path / "own.toml").write_text(broken)
-    (tmp_path / "own.csv").write_text("name,born,sex\nA,2000,m\n")
-    with pytest.raises(MappingError, match=word):
-        await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+def test_a_mapping_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, broken: str, word: str) -> None:
+    (tmp_path / "own.toml").write_text(broken.replace("HERE", str(tmp_path)))
+    with pytest.raises(MappingError, match=word) as told:
+        loading.load(str(tmp_path / "own.toml"))
+    assert "\n" not in str(told.value)
+
+
+async def test_each_over_what_is_no_list_in_one_row_rejects_that_row(api: Api, tmp_path: Path) -> None:
+    names = MINIMAL.replace("name = {}", "name = { parts = { text = {} } }")
+    names = names.replace('text = "$name"', 'each = "name", text = "$item.text"')
+    (tmp_path / "own.toml").write_text(names)
+    (tmp_path / "own.ndjson").write_text('{"name": ["Ann", "Anna"]}\n{"name": "Bob"}\n')
+    outcome = await run(api, tmp_path / "own.ndjson", str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.created["persons"], outcome.rejected) == (1, 1)
+    assert json.loads((tmp_path / "report").read_text()) == {"line": 2, "column": "name", "problem": "is no list"}
 
 
 async def test_no_column_is_dropped_without_a_word(api: Api, tmp_path: Path) -> None:
@@ -95,6 +142,28 @@ async def test_no_column_is_dropped_without_a_word(api: Api, tmp_path: Path) -> 
     (tmp_path / "own.csv").write_text("name,born\nA,2000\n")
     with pytest.raises(ExchangeError, match="no column: sex"):
         await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
+
+
+@pytest.mark.parametrize("name", ["own.ndjson", "own.json"])
+async def test_no_key_of_a_later_row_is_dropped_and_a_row_may_leave_keys_out(
+    api: Api, owner: asyncpg.Connection, tmp_path: Path, name: str
+) -> None:
+    def write(rows: list[dict[str, str]]) -> None:
+        lines = [json.dumps(r) for r in rows]
+        (tmp_path / name).write_text("\n".join(lines) if name == "own.ndjson" else f"[{','.join(lines)}]")
+
+    (tmp_path / "own.toml").write_text(MINIMAL)
+    write([{"name": "Ann"}, {"name": "Bob", "born": "1990", "phone": "1"}])
+    with pytest.raises(ExchangeError, match="phone"):
+        await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
+    assert await owner.fetchval("SELECT count(*) FROM persons") == 0
+    write([{"name": "Ann"}, {"name": "Bob", "born": "1990"}])
+    outcome = await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
+    assert (outcome.created["persons"], outcome.rejected) == (2, 0)
+    told_apart = MINIMAL.replace('"persons"', '"persons"\nby = ["nmae"]\nshared = true')
+    (tmp_path / "own.toml").write_text(told_apart)
+    with pytest.raises(ExchangeError, match="no column: nmae"):
+        await run(api, tmp_path / name, str(tmp_path / "own.toml"), tmp_path / "report")
 
 
 async def test_a_header_that_is_not_the_files_own_is_refused(api: Api, tmp_path: Path) -> None:
@@ -162,9 +231,50 @@ def test_the_mapping_in_the_documentation_is_one(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
     first, second = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "own.toml").write_text(first, encoding="utf-8")
-    assert mapping.load(str(tmp_path / "own.toml")).name == "own-list"
+    assert loading.load(str(tmp_path / "own.toml")).name == "own-list"
     (tmp_path / "more.toml").write_text(second, encoding="utf-8")
-    assert mapping.load(str(tmp_path / "more.toml")).tables["articles"].entries["17.3 …"] == "17.3"
-    for name in mapping.shipped_names():
+    assert loading.load(str(tmp_path / "more.toml")).tables["articles"].entries["17.3 …"] == "17.3"
+    for name in loading.shipped_names():
         assert name in text
-        assert mapping.load(name).name == name
+        assert loading.load(name).name == name
+
+
+def test_equal_items_of_a_list_are_as_many_as_they_are_unless_said(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("""
+name = "own"
+origin = "own"
+[values]
+name = {}
+days = { column = "arrests", split = ';\\s*', pattern = '(\\d+) сут\\.', number = true }
+terms = { column = "arrests", split = ';\\s*', distinct = true }
+[values.tags]
+split = ','
+replace = [['^№ ', '']]
+ignore = ["-"]
+[values.tags.parts]
+text = {}
+bare = { replace = [['\\W', '']] }
+[values.links]
+find = '\\w+://\\S+'
+[[records]]
+name = "person"
+resource = "persons"
+[records.fields]
+summary = "$name"
+names = [{ each = "tags", text = "$item.text", script = "$item.bare" }, { each = "links", text = "$item" }]
+facts = ["$days", "$terms"]
+""")
+    values = Values(loading.load(str(tmp_path / "own.toml")), tmp_path)
+    cells = {
+        "name": "A",
+        "arrests": "10 сут.; 10 сут.; 5 сут.",
+        "tags": "№ a-b,-",
+        "links": "see a://b, a://b and c://d",
+    }
+    found = values.of(cells)
+    assert (found["days"], found["terms"]) == ([10, 10, 5], ["10 сут.", "5 сут."])
+    assert found["links"] == ["a://b,", "a://b", "c://d"]
+    # A list in JSON goes through the same steps, item by item.
+    listed = values.of({**cells, "tags": ["№ a-b", "-", "c, d", "c, d"], "links": ["at a://b", "nowhere"]})
+    assert listed["tags"] == [{"text": "a-b", "bare": "ab"}, *[{"text": "c, d", "bare": "cd"}] * 2]
+    assert listed["links"] == ["a://b"]

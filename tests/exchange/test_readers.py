@@ -3,6 +3,9 @@
 import contextlib
 import gzip
 import json
+import re
+import time
+import tracemalloc
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
@@ -158,6 +161,26 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReadError, match=word):
         rows_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(("begin", "word"), [("x", "read$"), ('"', "is a quote never closed")])
+def test_a_row_of_any_length_is_named_and_not_read_whole(tmp_path: Path, begin: str, word: str) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(f"a,b\n1,2\n{begin}{'x' * 40_000_000}\n3,4\n".encode()))
+    tracemalloc.start()
+    found = rows_of(tmp_path / "a.csv.gz", encoding="utf-8")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(r.line, r.cells) for r in found] == [(2, {"a": "1", "b": "2"}), (3, {})]
+    assert re.search(f"nothing after it was {word}|nothing after it was read; {word}", found[1].problem or "")
+    assert peak < 20_000_000
+
+
+def test_a_quote_never_closed_before_many_short_lines_takes_no_longer_than_reading_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,"2\n' + "x,y\n" * 240_000)
+    started = time.process_time()
+    (row,) = rows_of(tmp_path / "a.csv")
+    assert row.problem == "a quote is opened and never closed; nothing after it was read"
+    assert time.process_time() - started < 5
 
 
 def test_json_is_read_in_pieces_wherever_these_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
