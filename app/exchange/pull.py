@@ -26,6 +26,7 @@ from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import insert, references, rows_of, standing, tables_of
 from app.exchange.arrivals import Counts, read, take
+from app.exchange.merged import RefusedError, let_go, take_apart
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 500
@@ -103,6 +104,10 @@ class Pull:
             # Records that one of these names may have to be asked for meanwhile.
             await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '10min', true)")
             upserts = [item for item in items if item["op"] == "upsert"]
+            # First, so that what comes with it finds each person by themselves.
+            for item in items:
+                if item["op"] != "upsert" and item["type"] == "person":
+                    await self._separate(transaction, UUID(item["id"]))
             taken = await take(transaction, self._name, self._origin, upserts, compare=compare)
             self.counts.add(taken.counts)
             for item in taken.rest:
@@ -322,6 +327,14 @@ class Pull:
             raise _Missing
         return found
 
+    async def _separate(self, transaction: Transaction, remote: UUID) -> None:
+        """Undo merges of a person who may no longer be held, so that nothing of theirs stays under another's name."""
+        known = await transaction.row(
+            "SELECT local_id FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, remote
+        )
+        if known is not None and await take_apart(transaction, known["local_id"], self._name):
+            self.counts.removed += 1
+
     async def _remove(self, transaction: Transaction, item: dict[str, Any]) -> None:
         """Delete a record that may no longer be held; while others here still name it, it is hidden instead."""
         known = await transaction.row(
@@ -336,9 +349,13 @@ class Pull:
         if foreign and await transaction.row(BROUGHT, local) is not None:
             try:
                 async with transaction.savepoint():
+                    if item["type"] == "person":
+                        await let_go(transaction, local)
                     await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608
                     await transaction.settle()
-            except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError):
+            except (RefusedError, asyncpg.PostgresError) as error:
+                if not isinstance(error, RefusedError) and not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
+                    raise
                 await transaction.fetch(f"UPDATE {resource.name} SET level = 2 WHERE id = $1", local)  # noqa: S608
             else:
                 if item.get("reason") == "withdrawn":

@@ -120,6 +120,78 @@ async def test_what_names_a_person_who_was_merged_here_is_taken_for_who_stays(tw
     assert event["participants"][0]["person"]["id"] == stays["id"]
 
 
+async def merge(registry: Registry, old: dict[str, Any], into: dict[str, Any]) -> None:
+    url = f"/v1/persons/{old['id']}/merge"
+    answer = await registry.editor.post(url, json={"into": into["id"]}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+async def told(registry: Registry) -> str:
+    """Everything that the public finds of persons, events and statuses."""
+    client = registry.client("public")
+    return "".join([(await client.get(f"/v1/{r}")).text for r in ("persons", "events", "statuses")])
+
+
+@pytest.mark.parametrize(("deleted", "further"), [(False, False), (True, True)], ids=["withdrawn", "deleted"])
+async def test_whom_their_owner_takes_back_is_gone_though_they_were_merged_here(
+    two: tuple[Registry, Registry], *, deleted: bool, further: bool
+) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar Pulled"}])
+    event = await a.make("events", description="of Ihar", participants=[{"person": person["id"], "role": "victim"}])
+    await b.pull(a).run()
+    stays, last, earlier = [await b.make("persons", names=[{"text": f"Own {n}"}]) for n in range(3)]
+    await merge(b, earlier, person)
+    await merge(b, person, stays)
+    if further:
+        await merge(b, stays, last)
+    kept = last if further else stays
+    own = await b.make("events", description="ours", participants=[{"person": kept["id"], "role": "victim"}])
+    assert "Ihar" in await told(b)
+    if deleted:
+        await a.editor.delete(f"/v1/events/{event['id']}", headers={"If-Match": "*"})
+        await a.editor.delete(f"/v1/persons/{person['id']}", headers={"If-Match": "*"})
+    else:
+        await a.patch("persons", person, level="restricted", publication_ground=None)
+    pull = b.pull(a)
+    await pull.run()
+    said = await told(b)
+    assert "Ihar" not in said
+    assert "Own 0" in said
+    assert "Own 2" in said, "whom editors here had merged into that person is a person again"
+    assert [e["id"] for e in await b.holds("events")] == [own["id"]]
+    found = (await b.client("public").get(f"/v1/events/{own['id']}")).json()
+    assert found["participants"][0]["person"]["id"] == kept["id"]
+    assert (await b.editor.get(f"/v1/persons/{person['id']}")).status_code == (410 if deleted else 404)
+    if further:
+        assert (await b.editor.get(f"/v1/persons/{stays['id']}")).status_code == 308, "the other merge still holds"
+    assert (pull.counts.removed, pull.counts.refused) == (2, 0)
+    await b.pull(a).run()
+    if not deleted:
+        await a.patch("persons", person, **PUBLIC)
+        assert await pulled(b, a) == (0, 0, 0)
+        assert "Ihar" in await told(b)
+
+
+async def test_who_cannot_be_taken_apart_is_hidden_and_kept_for_editors(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar Pulled"}])
+    await b.pull(a).run()
+    stays = await b.make("persons", names=[{"text": "Own"}])
+    await merge(b, person, stays)
+    # As they were they would be seen by more people than see the two now.
+    await b.patch("persons", stays, level="partner", publication_ground=None)
+    await a.patch("persons", person, level="restricted", publication_ground=None)
+    pull = b.pull(a)
+    await pull.run()
+    assert "Ihar" not in (await b.client("partner").get("/v1/persons")).text
+    (left,) = await b.holds("persons")
+    assert (left["id"], left["level"], pull.counts.removed) == (stays["id"], "restricted", 1)
+    (kept,) = await conflicts(b)
+    assert (kept["record_id"], kept["source"], kept["origin"]) == (stays["id"], "http://a.test", "a")
+    assert [(f["field"], f["theirs"]) for f in kept["fields"]] == [("level", "restricted")]
+
+
 async def test_what_was_made_here_is_not_removed_because_it_was_withdrawn_there(two: tuple[Registry, Registry]) -> None:
     """A record that this registry made for a third origin goes there, is withdrawn, and its removal comes back."""
     a, b = two
