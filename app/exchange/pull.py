@@ -54,14 +54,19 @@ class Pull:
         found = await self._database.row(
             Audience.EDITOR, "SELECT cursor FROM pulls WHERE peer = $1 AND types = $2", self._name, self._scope
         )
+        fresh = not found
         cursor = found["cursor"] if found else await self._snapshot(progress)
         while True:
             try:
                 page = await self._peer.changes({**self._selection, "cursor": cursor, "limit": PAGE})
             except StartAgain:
-                cursor = await self._snapshot(progress)
+                if fresh:
+                    raise PullError("the registry does not know the cursor of its own snapshot") from None
+                cursor, fresh = await self._snapshot(progress), True
                 continue
+            fresh = False
             await self._store(page["items"], page["cursor"])
+            await self._peer.confirm(page["cursor"])
             progress(len(page["items"]), None)
             cursor = page["cursor"]
             if not page["has_more"]:
@@ -317,10 +322,9 @@ class Pull:
             ref.id,
         )
         found: UUID | None = row["id"]
-        if found is None and str(ref.id) not in above:
-            answer = await self._peer.get(f"/v1/{table}/{ref.id}")
-            if answer.is_success:
-                data = answer.json()
+        if found is None and ref.id is not None and str(ref.id) not in above:
+            data = await self._peer.record(table, ref.id)
+            if data is not None:
                 item = {"type": NAMES[table], "id": str(ref.id), "version": data["version"], "origin": data["origin"]}
                 found = await self._upsert(transaction, {**item, "data": data}, above)
         if found is None:
@@ -371,8 +375,7 @@ class Pull:
         """Return for each type in how many of 256 buckets the digests differ; empty when all are equal."""
         found = {}
         for name in self._types or TYPES:
-            answer = await self._peer.get("/v1/digest", {"type": name, "exclude_origin": self._origin})
-            theirs = answer.json()
+            theirs = await self._peer.digest({"type": name, "exclude_origin": self._origin})
             sql = "SELECT local_id FROM pulled WHERE peer = $1 AND record_type = $2"
             ids = [r[0] for r in await self._database.fetch(Audience.EDITOR, sql, self._name, name)]
             audience = (Audience.PUBLIC, Audience.PARTNER, Audience.EDITOR)[LEVELS.index(theirs["level"])]

@@ -1,7 +1,11 @@
 """Pulling: a registry brings another's records here and follows them; two that pull from each other fall silent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import asyncpg
@@ -272,9 +276,11 @@ class Failing(httpx.AsyncBaseTransport):
         if isinstance(fault, Exception):
             raise fault
         answer = await self.inner.handle_async_request(request)
-        if fault == "cut":
+        if fault in {"cut", "cut at once"}:
             content = await answer.aread()
-            return httpx.Response(200, content=content[: len(content) * 2 // 3], request=request)
+            left = content[: len(content) * 2 // 3 if fault == "cut" else 20]
+            kind = {"Content-Type": answer.headers["content-type"]}
+            return httpx.Response(200, content=left, headers=kind, request=request)
         return answer
 
 
@@ -284,7 +290,7 @@ async def test_a_busy_or_broken_registry_is_asked_again(
     a, b = two
     await fill(a)
     monkeypatch.setattr(peer_module, "LONGEST_WAIT_S", 0.01)
-    faults = [503, httpx.ConnectError("away"), "cut", 429, None, 503, httpx.ReadTimeout("slow")]
+    faults = [503, httpx.ConnectError("away"), "cut", "cut at once", 429, None, 503, httpx.ReadTimeout("slow")]
     pull = b.pull(a, transport=Failing(a.transport, faults))
     await pull.run()
     assert (pull.counts.created, faults) == (10, [])
@@ -292,6 +298,120 @@ async def test_a_busy_or_broken_registry_is_asked_again(
         await b.pull(a, transport=Failing(a.transport, [429] * 9)).run()
     with pytest.raises(PullError, match="key"):
         await b.pull(a, transport=Failing(a.transport, [401])).run()
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("90", 90, 113),  # longer than our own pauses grow
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True), 98, 126),
+        ("0", 0.4, 0.7),
+        ("soon", 0.4, 0.7),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.4, 0.7),
+    ],
+    ids=["seconds", "date", "at once", "unreadable", "past"],
+)
+async def test_it_waits_as_long_as_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, asked: Any, least: float, most: float
+) -> None:
+    slept: list[float] = []
+
+    async def record(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    answers = [
+        httpx.Response(429, headers={"Retry-After": asked if isinstance(asked, str) else asked()}),
+        httpx.Response(200, json={"items": [], "cursor": "c", "has_more": False}),
+    ]
+    async with Peer("http://a.test", None, httpx.MockTransport(lambda _: answers.pop(0))) as peer:
+        await peer.changes({})
+        (pause,) = slept
+        assert least <= pause <= most
+        answers = [httpx.Response(503, headers={"Retry-After": "7200"})]
+        with pytest.raises(PullError, match="left alone for 7200 s"):
+            await peer.changes({})
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Run a server that is no registry: any page of it is HTML, with the status that its path begins with."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<!doctype html>\n<title>Not here</title>\n"
+            self.send_response(int(self.path.split("/")[1]))
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 404, 410])
+async def test_what_is_no_registry_is_told_in_one_line(two: tuple[Registry, Registry], page: str, status: int) -> None:
+    a, b = two
+    url = f"{page}/{status}"
+
+    async def refused() -> str:
+        async with Peer(url, None) as peer:
+            pull = Pull(b.app.state.database, "b", peer, "http://a.test", [])
+            with pytest.raises(PullError) as error:
+                await pull.run()
+            with pytest.raises(PullError):
+                await pull.differences()
+        return str(error.value)
+
+    said = [await refused()]
+    await b.pull(a).run()
+    said.append(await refused())  # now it has a cursor, and asks for the feed
+    assert ["\n" in line for line in said] == [False, False]
+    assert all((f"answers {status}" if status != 200 else "not a Chronika's") in line for line in said)
+
+
+@pytest.mark.parametrize("url", ["other.example", "http://other.example:port", "ftp://other.example"])
+async def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    with pytest.raises(PullError, match="address"):
+        async with Peer(url, None) as peer:
+            await peer.snapshot({})
+
+
+async def test_a_page_that_is_no_page_is_told_in_one_line() -> None:
+    item = {"op": "upsert", "type": "person", "id": "x", "version": 1, "origin": "a", "data": {}}
+    pages: list[Any] = [[], {}, {"items": [item], "cursor": "c", "has_more": False}, {"items": [], "cursor": None}]
+    for wrong in pages:
+        transport = httpx.MockTransport(lambda _, wrong=wrong: httpx.Response(200, json=wrong))
+        async with Peer("http://a.test", None, transport) as peer:
+            with pytest.raises(PullError, match="not a Chronika's"):
+                await peer.changes({})
+
+
+async def test_what_is_stored_is_confirmed(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons")
+    await b.pull(a).run()
+    await a.patch("persons", person, level="restricted", publication_ground=None)
+
+    async def waiting() -> list[str]:
+        answer = await a.editor.get("/v1/changes/unconfirmed")
+        return [key["name"] for item in answer.json()["items"] for key in item["partners"] if key["name"] == "partner"]
+
+    assert len(await waiting()) == 1
+    # That it cannot be confirmed now does not keep anything back.
+    await b.pull(a, transport=Failing(a.transport, [None, httpx.ConnectError("away")])).run()
+    assert await b.holds("persons") == []
+    assert len(await waiting()) == 1
+    await b.pull(a).run()
+    assert await waiting() == []
 
 
 async def test_it_may_be_stopped_anywhere_and_run_again(two: tuple[Registry, Registry]) -> None:
