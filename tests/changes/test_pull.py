@@ -196,6 +196,63 @@ async def test_who_cannot_be_taken_apart_is_hidden_and_kept_for_editors(two: tup
     assert [(f["field"], f["theirs"]) for f in kept["fields"]] == [("level", "restricted")]
 
 
+@pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
+async def test_whom_their_owner_merges_are_merged_here_and_apart_again(
+    two: tuple[Registry, Registry], *, new: bool
+) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar One"}])
+    theirs = await a.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    stays = None if new else await a.make("persons", names=[{"text": "Ihar Two"}])
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    stays = stays or await a.make("persons", names=[{"text": "Ihar Two"}])
+
+    async def named() -> set[str]:
+        found = [(await b.client("public").get(f"/v1/events/{e['id']}")).json() for e in (own, theirs)]
+        return {e["participants"][0]["person"]["id"] for e in found}
+
+    await merge(a, person, stays)
+    assert (await pulled(b, a))[2] == 0
+    assert await b.pull(a).differences() == {}
+    assert await named() == {stays["id"]}
+    (left,) = await b.holds("persons")
+    assert (left["level"], [n["text"] for n in left["names"]]) == ("public", ["Ihar Two", "Ihar One"])
+    assert (await b.client("public").get(f"/v1/persons/{person['id']}")).status_code == 308
+    # What is written of them later comes as before.
+    await a.patch("events", theirs, participants=[{"person": stays["id"], "role": "accused"}])
+    await a.patch("persons", stays, names=[{"text": "Ihar"}, {"text": "Ihar Two"}])
+    assert await pulled(b, a) == (2, 0, 0)
+    assert await b.pull(a).differences() == {}
+    undone = await a.editor.delete(f"/v1/persons/{person['id']}/merge")
+    assert undone.status_code == 200, undone.text
+    assert (await pulled(b, a))[2] == 0
+    assert await b.pull(a).differences() == {}
+    assert {p["id"] for p in await b.holds("persons")} == {person["id"], stays["id"]}
+    assert person["id"] in await named()
+    assert await conflicts(b) == []
+
+
+async def test_a_merge_that_may_not_be_here_takes_away_as_a_deletion_does(two: tuple[Registry, Registry]) -> None:
+    """It would show an event that was hidden with the person; or editors here judged that the two are not one."""
+    a, b = two
+    hidden, other, stays = [await a.make("persons", names=[{"text": f"Ihar {n}"}]) for n in range(3)]
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": hidden["id"], "role": "victim"}])
+    await b.patch("persons", hidden, level="restricted", publication_ground=None)
+    judged = await b.editor.put(f"/v1/persons/{other['id']}/not-same/{stays['id']}")
+    assert judged.status_code == 204, judged.text
+    for one in (hidden, other):
+        await merge(a, one, stays)
+    await b.pull(a).run()
+    assert (await b.client("partner").get(f"/v1/events/{own['id']}")).status_code == 404
+    assert {p["id"]: p["level"] for p in await b.holds("persons")} == {
+        stays["id"]: "public",
+        hidden["id"]: "restricted",
+    }
+    assert (await b.editor.get(f"/v1/persons/{other['id']}")).status_code == 410
+
+
 async def test_what_was_made_here_is_not_removed_because_it_was_withdrawn_there(two: tuple[Registry, Registry]) -> None:
     """A record that this registry made for a third origin goes there, is withdrawn, and its removal comes back."""
     a, b = two
