@@ -53,6 +53,10 @@ SELECT k.* FROM pulled k JOIN (
 """
 """What was pulled of two persons and of what names them."""
 
+EDITED = """
+UPDATE pulled SET edited = ARRAY(SELECT DISTINCT unnest(edited || $2::varchar[]) ORDER BY 1) WHERE local_id = $1
+"""
+
 LISTS = {"names": "person_names", "affiliations": "affiliations", "citations": "citations"}
 
 HIDDEN = """
@@ -121,14 +125,18 @@ async def follow(transaction: Transaction, old: UUID, into: UUID, edited: Abstra
         return False
     try:
         async with transaction.savepoint(), as_it_came(transaction, old, into):
-            moved = {}
+            theirs, ours = {}, []
             for field, table in LISTS.items():
+                sql = f"SELECT id FROM {table} WHERE person_id = $1"  # noqa: S608 -- our own names
+                ids = [row["id"] for row in await transaction.fetch(sql, old)]
                 if field not in edited:
-                    sql = f"SELECT id FROM {table} WHERE person_id = $1"  # noqa: S608 -- our own names
-                    moved[table] = [row["id"] for row in await transaction.fetch(sql, old)]
+                    theirs[table] = ids
+                elif ids:
+                    ours.append(field)
             await _step(transaction, "merge_persons($1, $2)", old, into)
-            for table, ids in moved.items():
+            for table, ids in theirs.items():
                 await transaction.fetch(f"DELETE FROM {table} WHERE id = ANY($1::uuid[])", ids)  # noqa: S608
+        await transaction.fetch(EDITED, into, ours)
     except RefusedError:
         return False
     except asyncpg.PostgresError as error:

@@ -233,6 +233,22 @@ async def test_whom_their_owner_merges_are_merged_here_and_apart_again(
     assert await conflicts(b) == []
 
 
+async def test_whom_their_owner_merged_goes_with_the_one_who_stays(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person, stays = [await a.make("persons", names=[{"text": f"Ihar {n}"}]) for n in range(2)]
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    await b.patch("persons", person, names=[{"text": "Ihar as we write him"}])
+    await merge(a, person, stays)
+    await b.pull(a).run()
+    assert "as we write him" in await told(b), "what was edited here is not lost"
+    await a.patch("persons", stays, level="restricted", publication_ground=None)
+    await b.pull(a).run()
+    assert "Ihar" not in await told(b)
+    assert (await b.client("public").get(f"/v1/events/{own['id']}")).status_code == 404
+    assert (await b.client("public").get(f"/v1/persons/{person['id']}")).status_code == 404
+
+
 async def test_a_merge_that_may_not_be_here_takes_away_as_a_deletion_does(two: tuple[Registry, Registry]) -> None:
     """It would show an event that was hidden with the person; or editors here judged that the two are not one."""
     a, b = two
