@@ -19,6 +19,7 @@ from app.changes.digest import read_buckets
 from app.changes.fields import hashes, names_of
 from app.changes.merging import Base, Sender, bring
 from app.changes.models import ORDER, RESOURCES, TYPES
+from app.changes.proposals import edited_since
 from app.core import crud
 from app.core.database import Database, Transaction, problem_of
 from app.core.errors import Conflict, Gone, Invalid
@@ -26,6 +27,7 @@ from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import insert, references, rows_of, standing, tables_of
 from app.exchange.arrivals import Counts, read, take
+from app.exchange.merged import RefusedError, follow, give_back, let_go, take_apart
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 500
@@ -53,14 +55,19 @@ class Pull:
         found = await self._database.row(
             Audience.EDITOR, "SELECT cursor FROM pulls WHERE peer = $1 AND types = $2", self._name, self._scope
         )
+        fresh = not found
         cursor = found["cursor"] if found else await self._snapshot(progress)
         while True:
             try:
                 page = await self._peer.changes({**self._selection, "cursor": cursor, "limit": PAGE})
             except StartAgain:
-                cursor = await self._snapshot(progress)
+                if fresh:
+                    raise PullError("the registry does not know the cursor of its own snapshot") from None
+                cursor, fresh = await self._snapshot(progress), True
                 continue
+            fresh = False
             await self._store(page["items"], page["cursor"])
+            await self._peer.confirm(page["cursor"])
             progress(len(page["items"]), None)
             cursor = page["cursor"]
             if not page["has_more"]:
@@ -103,6 +110,11 @@ class Pull:
             # Records that one of these names may have to be asked for meanwhile.
             await transaction.fetch("SELECT set_config('idle_in_transaction_session_timeout', '10min', true)")
             upserts = [item for item in items if item["op"] == "upsert"]
+            # First, so that what comes with it finds each person by themselves.
+            for item in items:
+                if item["op"] != "upsert" and item["type"] == "person":
+                    await self._separate(transaction, UUID(item["id"]))
+            followed = await self._follow_all(transaction, items)
             taken = await take(transaction, self._name, self._origin, upserts, compare=compare)
             self.counts.add(taken.counts)
             for item in taken.rest:
@@ -110,7 +122,7 @@ class Pull:
                     self.counts.refused += 1
             # What names others goes first.
             for item in sorted(items, key=lambda i: -TYPES.index(i["type"])):
-                if item["op"] != "upsert":
+                if item["op"] != "upsert" and item["id"] not in followed:
                     await self._remove(transaction, item)
             if cursor is not None:
                 sql = (
@@ -312,15 +324,55 @@ class Pull:
             ref.id,
         )
         found: UUID | None = row["id"]
-        if found is None and str(ref.id) not in above:
-            answer = await self._peer.get(f"/v1/{table}/{ref.id}")
-            if answer.is_success:
-                data = answer.json()
+        if found is None and ref.id is not None and str(ref.id) not in above:
+            data = await self._peer.record(table, ref.id)
+            if data is not None:
                 item = {"type": NAMES[table], "id": str(ref.id), "version": data["version"], "origin": data["origin"]}
                 found = await self._upsert(transaction, {**item, "data": data}, above)
         if found is None:
             raise _Missing
         return found
+
+    async def _separate(self, transaction: Transaction, remote: UUID) -> None:
+        """Undo merges of a person who may no longer be held, so that nothing of theirs stays under another's name."""
+        known = await transaction.row(
+            "SELECT local_id FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, remote
+        )
+        if known is not None and await take_apart(transaction, known["local_id"], self._name):
+            self.counts.removed += 1
+
+    async def _follow_all(self, transaction: Transaction, items: list[dict[str, Any]]) -> set[str]:
+        """Merge here whom the owner merged, and undo what the owner undid; return the ids of those who were merged."""
+        persons = {i["id"]: i for i in items if i["type"] == "person" and i["op"] == "upsert"}
+        if persons:
+            identities = [(i["data"]["origin"], i["data"]["origin_id"]) for i in persons.values()]
+            await give_back(transaction, identities)
+        merges = [i for i in items if i["op"] == "merge" and i["type"] == "person"]
+        return {i["id"] for i in merges if await self._follow(transaction, i, persons.get(i["into"]))}
+
+    async def _follow(self, transaction: Transaction, item: dict[str, Any], stays: dict[str, Any] | None) -> bool:
+        """Merge one person into another as their owner did, if both came from there and stand here by themselves."""
+        known = await transaction.row(STANDING, self._name, UUID(item["id"]), self._origin)
+        if known is None or await transaction.row(BROUGHT, known["local_id"]) is None:
+            return False
+        into = await transaction.row(STANDING, self._name, UUID(item["into"]), self._origin)
+        if into is None and stays is not None:
+            # New with this page: without the ids of parts that the other still has.
+            bare = [{k: v for k, v in part.items() if k != "id"} for part in stays["data"].get("names") or []]
+            data = {**stays["data"], "names": bare, "affiliations": [], "citations": []}
+            await self._upsert(transaction, {**stays, "version": 0, "data": data}, frozenset())
+            into = await transaction.row(STANDING, self._name, UUID(item["into"]), self._origin)
+        if into is None:
+            return False
+        resource, local = RESOURCES["person"], known["local_id"]
+        edited = {*known["edited"], *await edited_since(transaction, resource, local, known["local_version"])}
+        if not await follow(transaction, local, into["local_id"], edited):
+            return False
+        withdrawn = "DELETE FROM proposals WHERE record_id = $1 AND source = $2 AND state = 'open'"
+        await transaction.fetch(withdrawn, local, self._name)
+        await transaction.fetch("DELETE FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"]))
+        self.counts.removed += 1
+        return True
 
     async def _remove(self, transaction: Transaction, item: dict[str, Any]) -> None:
         """Delete a record that may no longer be held; while others here still name it, it is hidden instead."""
@@ -336,9 +388,13 @@ class Pull:
         if foreign and await transaction.row(BROUGHT, local) is not None:
             try:
                 async with transaction.savepoint():
+                    if item["type"] == "person":
+                        await let_go(transaction, local)
                     await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608
                     await transaction.settle()
-            except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError):
+            except (RefusedError, asyncpg.PostgresError) as error:
+                if not isinstance(error, RefusedError) and not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
+                    raise
                 await transaction.fetch(f"UPDATE {resource.name} SET level = 2 WHERE id = $1", local)  # noqa: S608
             else:
                 if item.get("reason") == "withdrawn":
@@ -354,8 +410,7 @@ class Pull:
         """Return for each type in how many of 256 buckets the digests differ; empty when all are equal."""
         found = {}
         for name in self._types or TYPES:
-            answer = await self._peer.get("/v1/digest", {"type": name, "exclude_origin": self._origin})
-            theirs = answer.json()
+            theirs = await self._peer.digest({"type": name, "exclude_origin": self._origin})
             sql = "SELECT local_id FROM pulled WHERE peer = $1 AND record_type = $2"
             ids = [r[0] for r in await self._database.fetch(Audience.EDITOR, sql, self._name, name)]
             audience = (Audience.PUBLIC, Audience.PARTNER, Audience.EDITOR)[LEVELS.index(theirs["level"])]
@@ -368,6 +423,12 @@ class Pull:
                 found[name] = sum(left.get(b) != right.get(b) for b in left.keys() | right.keys())
         return found
 
+
+STANDING = """
+SELECT k.* FROM pulled k JOIN persons p ON p.id = k.local_id
+ WHERE k.peer = $1 AND k.remote_id = $2 AND p.origin <> $3
+"""
+"""What is known of a person of the other registry who is a person of their own here, and not ours."""
 
 BROUGHT = """
 SELECT FROM (SELECT actor FROM changes WHERE record_id = $1 AND closed ORDER BY id LIMIT 1) AS first

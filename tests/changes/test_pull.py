@@ -1,7 +1,11 @@
 """Pulling: a registry brings another's records here and follows them; two that pull from each other fall silent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import asyncpg
@@ -120,6 +124,151 @@ async def test_what_names_a_person_who_was_merged_here_is_taken_for_who_stays(tw
     assert event["participants"][0]["person"]["id"] == stays["id"]
 
 
+async def merge(registry: Registry, old: dict[str, Any], into: dict[str, Any]) -> None:
+    url = f"/v1/persons/{old['id']}/merge"
+    answer = await registry.editor.post(url, json={"into": into["id"]}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+async def told(registry: Registry) -> str:
+    """Everything that the public finds of persons, events and statuses."""
+    client = registry.client("public")
+    return "".join([(await client.get(f"/v1/{r}")).text for r in ("persons", "events", "statuses")])
+
+
+@pytest.mark.parametrize(("deleted", "further"), [(False, False), (True, True)], ids=["withdrawn", "deleted"])
+async def test_whom_their_owner_takes_back_is_gone_though_they_were_merged_here(
+    two: tuple[Registry, Registry], *, deleted: bool, further: bool
+) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar Pulled"}])
+    event = await a.make("events", description="of Ihar", participants=[{"person": person["id"], "role": "victim"}])
+    await b.pull(a).run()
+    stays, last, earlier = [await b.make("persons", names=[{"text": f"Own {n}"}]) for n in range(3)]
+    await merge(b, earlier, person)
+    await merge(b, person, stays)
+    if further:
+        await merge(b, stays, last)
+    kept = last if further else stays
+    own = await b.make("events", description="ours", participants=[{"person": kept["id"], "role": "victim"}])
+    assert "Ihar" in await told(b)
+    if deleted:
+        await a.editor.delete(f"/v1/events/{event['id']}", headers={"If-Match": "*"})
+        await a.editor.delete(f"/v1/persons/{person['id']}", headers={"If-Match": "*"})
+    else:
+        await a.patch("persons", person, level="restricted", publication_ground=None)
+    pull = b.pull(a)
+    await pull.run()
+    said = await told(b)
+    assert "Ihar" not in said
+    assert "Own 0" in said
+    assert "Own 2" in said, "whom editors here had merged into that person is a person again"
+    assert [e["id"] for e in await b.holds("events")] == [own["id"]]
+    found = (await b.client("public").get(f"/v1/events/{own['id']}")).json()
+    assert found["participants"][0]["person"]["id"] == kept["id"]
+    assert (await b.editor.get(f"/v1/persons/{person['id']}")).status_code == (410 if deleted else 404)
+    if further:
+        assert (await b.editor.get(f"/v1/persons/{stays['id']}")).status_code == 308, "the other merge still holds"
+    assert (pull.counts.removed, pull.counts.refused) == (2, 0)
+    await b.pull(a).run()
+    if not deleted:
+        await a.patch("persons", person, **PUBLIC)
+        assert await pulled(b, a) == (0, 0, 0)
+        assert "Ihar" in await told(b)
+
+
+async def test_who_cannot_be_taken_apart_is_hidden_and_kept_for_editors(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar Pulled"}])
+    await b.pull(a).run()
+    stays = await b.make("persons", names=[{"text": "Own"}])
+    await merge(b, person, stays)
+    # As they were they would be seen by more people than see the two now.
+    await b.patch("persons", stays, level="partner", publication_ground=None)
+    await a.patch("persons", person, level="restricted", publication_ground=None)
+    pull = b.pull(a)
+    await pull.run()
+    assert "Ihar" not in (await b.client("partner").get("/v1/persons")).text
+    (left,) = await b.holds("persons")
+    assert (left["id"], left["level"], pull.counts.removed) == (stays["id"], "restricted", 1)
+    (kept,) = await conflicts(b)
+    assert (kept["record_id"], kept["source"], kept["origin"]) == (stays["id"], "http://a.test", "a")
+    assert [(f["field"], f["theirs"]) for f in kept["fields"]] == [("level", "restricted")]
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
+async def test_whom_their_owner_merges_are_merged_here_and_apart_again(
+    two: tuple[Registry, Registry], *, new: bool
+) -> None:
+    a, b = two
+    person = await a.make("persons", names=[{"text": "Ihar One"}])
+    theirs = await a.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    stays = None if new else await a.make("persons", names=[{"text": "Ihar Two"}])
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    stays = stays or await a.make("persons", names=[{"text": "Ihar Two"}])
+
+    async def named() -> set[str]:
+        found = [(await b.client("public").get(f"/v1/events/{e['id']}")).json() for e in (own, theirs)]
+        return {e["participants"][0]["person"]["id"] for e in found}
+
+    await merge(a, person, stays)
+    assert (await pulled(b, a))[2] == 0
+    assert await b.pull(a).differences() == {}
+    assert await named() == {stays["id"]}
+    (left,) = await b.holds("persons")
+    assert (left["level"], [n["text"] for n in left["names"]]) == ("public", ["Ihar Two", "Ihar One"])
+    assert (await b.client("public").get(f"/v1/persons/{person['id']}")).status_code == 308
+    # What is written of them later comes as before.
+    await a.patch("events", theirs, participants=[{"person": stays["id"], "role": "accused"}])
+    await a.patch("persons", stays, names=[{"text": "Ihar"}, {"text": "Ihar Two"}])
+    assert await pulled(b, a) == (2, 0, 0)
+    assert await b.pull(a).differences() == {}
+    undone = await a.editor.delete(f"/v1/persons/{person['id']}/merge")
+    assert undone.status_code == 200, undone.text
+    assert (await pulled(b, a))[2] == 0
+    assert await b.pull(a).differences() == {}
+    assert {p["id"] for p in await b.holds("persons")} == {person["id"], stays["id"]}
+    assert person["id"] in await named()
+    assert await conflicts(b) == []
+
+
+async def test_whom_their_owner_merged_goes_with_the_one_who_stays(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person, stays = [await a.make("persons", names=[{"text": f"Ihar {n}"}]) for n in range(2)]
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": person["id"], "role": "victim"}])
+    await b.patch("persons", person, names=[{"text": "Ihar as we write him"}])
+    await merge(a, person, stays)
+    await b.pull(a).run()
+    assert "as we write him" in await told(b), "what was edited here is not lost"
+    await a.patch("persons", stays, level="restricted", publication_ground=None)
+    await b.pull(a).run()
+    assert "Ihar" not in await told(b)
+    assert (await b.client("public").get(f"/v1/events/{own['id']}")).status_code == 404
+    assert (await b.client("public").get(f"/v1/persons/{person['id']}")).status_code == 404
+
+
+async def test_a_merge_that_may_not_be_here_takes_away_as_a_deletion_does(two: tuple[Registry, Registry]) -> None:
+    """It would show an event that was hidden with the person; or editors here judged that the two are not one."""
+    a, b = two
+    hidden, other, stays = [await a.make("persons", names=[{"text": f"Ihar {n}"}]) for n in range(3)]
+    await b.pull(a).run()
+    own = await b.make("events", participants=[{"person": hidden["id"], "role": "victim"}])
+    await b.patch("persons", hidden, level="restricted", publication_ground=None)
+    judged = await b.editor.put(f"/v1/persons/{other['id']}/not-same/{stays['id']}")
+    assert judged.status_code == 204, judged.text
+    for one in (hidden, other):
+        await merge(a, one, stays)
+    await b.pull(a).run()
+    assert (await b.client("partner").get(f"/v1/events/{own['id']}")).status_code == 404
+    assert {p["id"]: p["level"] for p in await b.holds("persons")} == {
+        stays["id"]: "public",
+        hidden["id"]: "restricted",
+    }
+    assert (await b.editor.get(f"/v1/persons/{other['id']}")).status_code == 410
+
+
 async def test_what_was_made_here_is_not_removed_because_it_was_withdrawn_there(two: tuple[Registry, Registry]) -> None:
     """A record that this registry made for a third origin goes there, is withdrawn, and its removal comes back."""
     a, b = two
@@ -200,9 +349,11 @@ class Failing(httpx.AsyncBaseTransport):
         if isinstance(fault, Exception):
             raise fault
         answer = await self.inner.handle_async_request(request)
-        if fault == "cut":
+        if fault in {"cut", "cut at once"}:
             content = await answer.aread()
-            return httpx.Response(200, content=content[: len(content) * 2 // 3], request=request)
+            left = content[: len(content) * 2 // 3 if fault == "cut" else 20]
+            kind = {"Content-Type": answer.headers["content-type"]}
+            return httpx.Response(200, content=left, headers=kind, request=request)
         return answer
 
 
@@ -212,7 +363,7 @@ async def test_a_busy_or_broken_registry_is_asked_again(
     a, b = two
     await fill(a)
     monkeypatch.setattr(peer_module, "LONGEST_WAIT_S", 0.01)
-    faults = [503, httpx.ConnectError("away"), "cut", 429, None, 503, httpx.ReadTimeout("slow")]
+    faults = [503, httpx.ConnectError("away"), "cut", "cut at once", 429, None, 503, httpx.ReadTimeout("slow")]
     pull = b.pull(a, transport=Failing(a.transport, faults))
     await pull.run()
     assert (pull.counts.created, faults) == (10, [])
@@ -220,6 +371,120 @@ async def test_a_busy_or_broken_registry_is_asked_again(
         await b.pull(a, transport=Failing(a.transport, [429] * 9)).run()
     with pytest.raises(PullError, match="key"):
         await b.pull(a, transport=Failing(a.transport, [401])).run()
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("90", 90, 113),  # longer than our own pauses grow
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True), 98, 126),
+        ("0", 0.4, 0.7),
+        ("soon", 0.4, 0.7),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.4, 0.7),
+    ],
+    ids=["seconds", "date", "at once", "unreadable", "past"],
+)
+async def test_it_waits_as_long_as_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, asked: Any, least: float, most: float
+) -> None:
+    slept: list[float] = []
+
+    async def record(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", record)
+    answers = [
+        httpx.Response(429, headers={"Retry-After": asked if isinstance(asked, str) else asked()}),
+        httpx.Response(200, json={"items": [], "cursor": "c", "has_more": False}),
+    ]
+    async with Peer("http://a.test", None, httpx.MockTransport(lambda _: answers.pop(0))) as peer:
+        await peer.changes({})
+        (pause,) = slept
+        assert least <= pause <= most
+        answers = [httpx.Response(503, headers={"Retry-After": "7200"})]
+        with pytest.raises(PullError, match="left alone for 7200 s"):
+            await peer.changes({})
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Run a server that is no registry: any page of it is HTML, with the status that its path begins with."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<!doctype html>\n<title>Not here</title>\n"
+            self.send_response(int(self.path.split("/")[1]))
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 404, 410])
+async def test_what_is_no_registry_is_told_in_one_line(two: tuple[Registry, Registry], page: str, status: int) -> None:
+    a, b = two
+    url = f"{page}/{status}"
+
+    async def refused() -> str:
+        async with Peer(url, None) as peer:
+            pull = Pull(b.app.state.database, "b", peer, "http://a.test", [])
+            with pytest.raises(PullError) as error:
+                await pull.run()
+            with pytest.raises(PullError):
+                await pull.differences()
+        return str(error.value)
+
+    said = [await refused()]
+    await b.pull(a).run()
+    said.append(await refused())  # now it has a cursor, and asks for the feed
+    assert ["\n" in line for line in said] == [False, False]
+    assert all((f"answers {status}" if status != 200 else "not a Chronika's") in line for line in said)
+
+
+@pytest.mark.parametrize("url", ["other.example", "http://other.example:port", "ftp://other.example"])
+async def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    with pytest.raises(PullError, match="address"):
+        async with Peer(url, None) as peer:
+            await peer.snapshot({})
+
+
+async def test_a_page_that_is_no_page_is_told_in_one_line() -> None:
+    item = {"op": "upsert", "type": "person", "id": "x", "version": 1, "origin": "a", "data": {}}
+    pages: list[Any] = [[], {}, {"items": [item], "cursor": "c", "has_more": False}, {"items": [], "cursor": None}]
+    for wrong in pages:
+        transport = httpx.MockTransport(lambda _, wrong=wrong: httpx.Response(200, json=wrong))
+        async with Peer("http://a.test", None, transport) as peer:
+            with pytest.raises(PullError, match="not a Chronika's"):
+                await peer.changes({})
+
+
+async def test_what_is_stored_is_confirmed(two: tuple[Registry, Registry]) -> None:
+    a, b = two
+    person = await a.make("persons")
+    await b.pull(a).run()
+    await a.patch("persons", person, level="restricted", publication_ground=None)
+
+    async def waiting() -> list[str]:
+        answer = await a.editor.get("/v1/changes/unconfirmed")
+        return [key["name"] for item in answer.json()["items"] for key in item["partners"] if key["name"] == "partner"]
+
+    assert len(await waiting()) == 1
+    # That it cannot be confirmed now does not keep anything back.
+    await b.pull(a, transport=Failing(a.transport, [None, httpx.ConnectError("away")])).run()
+    assert await b.holds("persons") == []
+    assert len(await waiting()) == 1
+    await b.pull(a).run()
+    assert await waiting() == []
 
 
 async def test_it_may_be_stopped_anywhere_and_run_again(two: tuple[Registry, Registry]) -> None:
