@@ -68,6 +68,10 @@ ON CONFLICT (record_id, source) WHERE state = 'open' DO UPDATE
 """
 
 
+class RefusedError(Exception):
+    """A merge cannot be made or undone: something would be seen by more people than now, or the other is gone."""
+
+
 async def take_apart(transaction: Transaction, person: UUID, peer: str) -> bool:
     """Undo the merge of a person whom `peer` takes back, so that what is theirs can go.
 
@@ -178,7 +182,3 @@ async def _step(transaction: Transaction, call: str, *persons: UUID) -> None:
     """Make a merge or undo it; raises `RefusedError`, and the caller must roll back, where that shows something."""
     if not (await transaction.row(f"SELECT {call}", *persons))[0]:
         raise RefusedError
-
-
-class RefusedError(Exception):
-    """A merge cannot be made or undone: something would be seen by more people than now, or the other is gone."""
