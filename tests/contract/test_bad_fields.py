@@ -183,7 +183,8 @@ async def test_no_parameter_fails_on_a_bad_value(api: Api, operation: Operation,
                 assert answer.status_code < 500, said
                 if not answer.is_success:
                     assert answer.headers["content-type"] == "application/problem+json", said
-                    assert CANARY not in answer.text or name == CANARY, said
+                    told = {k: v for k, v in answer.json().items() if k != "snapshot"}  # an address of what was asked
+                    assert CANARY not in json.dumps(told) or name == CANARY, said
 
 
 @pytest.mark.parametrize("operation", CREATES, ids=str)
