@@ -69,7 +69,19 @@ ON CONFLICT (record_id, source) WHERE state = 'open' DO UPDATE
 
 
 class RefusedError(Exception):
-    """A merge cannot be made or undone: something would be seen by more people than now, or the other is gone."""
+    """Something cannot be: more people than now would see it, the other is gone, or others here name who would go."""
+
+
+@asynccontextmanager
+async def refusable(transaction: Transaction) -> AsyncIterator[None]:
+    """Do what is inside whole or not at all; raises `RefusedError` where PostgreSQL refuses it."""
+    try:
+        async with transaction.savepoint():
+            yield
+    except asyncpg.PostgresError as error:
+        if not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
+            raise
+        raise RefusedError from None
 
 
 async def take_apart(transaction: Transaction, person: UUID, peer: str) -> bool:
@@ -92,16 +104,12 @@ async def take_apart(transaction: Transaction, person: UUID, peer: str) -> bool:
 async def _undone(transaction: Transaction, line: list[UUID]) -> bool:
     """Undo the merge of the first in a line of merges, whole or not at all; those further on are made again."""
     try:
-        async with transaction.savepoint(), as_it_came(transaction, line[0], line[-1]):
+        async with refusable(transaction), as_it_came(transaction, line[0], line[-1]):
             for old in reversed(line[:-1]):
                 await _step(transaction, "unmerge_persons($1)", old)
             for old, into in pairwise(line[1:]):
                 await _step(transaction, "merge_persons($1, $2)", old, into)
     except RefusedError:
-        return False
-    except asyncpg.PostgresError as error:
-        if not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
-            raise
         return False
     return True
 
@@ -128,7 +136,7 @@ async def follow(transaction: Transaction, old: UUID, into: UUID, edited: Abstra
     if judged[0] or await transaction.fetch(MERGED_HERE, old):
         return False
     try:
-        async with transaction.savepoint(), as_it_came(transaction, old, into):
+        async with refusable(transaction), as_it_came(transaction, old, into):
             theirs, ours = {}, []
             for field, table in LISTS.items():
                 sql = f"SELECT id FROM {table} WHERE person_id = $1"  # noqa: S608 -- our own names
@@ -142,10 +150,6 @@ async def follow(transaction: Transaction, old: UUID, into: UUID, edited: Abstra
                 await transaction.fetch(f"DELETE FROM {table} WHERE id = ANY($1::uuid[])", ids)  # noqa: S608
         await transaction.fetch(EDITED, into, ours)
     except RefusedError:
-        return False
-    except asyncpg.PostgresError as error:
-        if not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
-            raise
         return False
     return True
 

@@ -27,7 +27,7 @@ from app.core.records import LEVELS, Audience, RecordIn, Resource
 from app.core.refs import TARGETS, Ref
 from app.core.rows import insert, references, rows_of, standing, tables_of
 from app.exchange.arrivals import Counts, read, take
-from app.exchange.merged import RefusedError, follow, give_back, let_go, take_apart
+from app.exchange.merged import RefusedError, follow, give_back, let_go, refusable, take_apart
 from app.exchange.peer import Peer, PullError, StartAgain
 
 BATCH = 500
@@ -368,11 +368,15 @@ class Pull:
         edited = {*known["edited"], *await edited_since(transaction, resource, local, known["local_version"])}
         if not await follow(transaction, local, into["local_id"], edited):
             return False
+        await self._forget(transaction, local, item)
+        self.counts.removed += 1
+        return True
+
+    async def _forget(self, transaction: Transaction, local: UUID, item: dict[str, Any]) -> None:
+        """Forget what was pulled of a record that is no longer held, and what the peer proposed for it."""
         withdrawn = "DELETE FROM proposals WHERE record_id = $1 AND source = $2 AND state = 'open'"
         await transaction.fetch(withdrawn, local, self._name)
         await transaction.fetch("DELETE FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"]))
-        self.counts.removed += 1
-        return True
 
     async def _remove(self, transaction: Transaction, item: dict[str, Any]) -> None:
         """Delete a record that may no longer be held; while others here still name it, it is hidden instead."""
@@ -387,22 +391,18 @@ class Pull:
         # What was made here is ours, whatever its origin: the peer may only be giving back that we withdrew it.
         if foreign and await transaction.row(BROUGHT, local) is not None:
             try:
-                async with transaction.savepoint():
+                async with refusable(transaction):
                     if item["type"] == "person":
                         await let_go(transaction, local)
                     await transaction.fetch(f"DELETE FROM {resource.name} WHERE id = $1", local)  # noqa: S608
                     await transaction.settle()
-            except (RefusedError, asyncpg.PostgresError) as error:
-                if not isinstance(error, RefusedError) and not isinstance(problem_of(error), (Conflict, Gone, Invalid)):
-                    raise
+            except RefusedError:
                 await transaction.fetch(f"UPDATE {resource.name} SET level = 2 WHERE id = $1", local)  # noqa: S608
             else:
                 if item.get("reason") == "withdrawn":
                     await transaction.fetch("SELECT forget_withdrawn($1)", local)
             self.counts.removed += 1
-        withdrawn = "DELETE FROM proposals WHERE record_id = $1 AND source = $2 AND state = 'open'"
-        await transaction.fetch(withdrawn, local, self._name)
-        await transaction.fetch("DELETE FROM pulled WHERE peer = $1 AND remote_id = $2", self._name, UUID(item["id"]))
+        await self._forget(transaction, local, item)
 
     # --- comparing ----------------------------------------------------------------------------------
 
