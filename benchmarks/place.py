@@ -54,6 +54,8 @@ class Scale:
     runs: int
     seconds: float
     bulk: int
+    buffers: str = ""
+    """PostgreSQL's shared_buffers, where docs/scaling.md advises more than the embedded server takes by itself."""
 
     @property
     def largest(self) -> Size:
@@ -68,7 +70,7 @@ SCALES = {
         Scale("middle", (Size(1500, 5000), Size(3000, 20_000), Size(20_000, 200_000)), 3, 2, 500),
         Scale("small", (Size(2000, 20_000), Size(20_000, 200_000), Size(200_000, 2_000_000)), 3, 3, 2000),
         Scale("names", (Size(1500, 5000), Size(20_000, 10_000), Size(1_000_000, 20_000)), 3, 3, 2000),
-        Scale("full", (Size(10_000, 100_000), Size(100_000, 1_000_000), Size(1_000_000, 10_000_000)), 5, 5, 10_000),
+        Scale("full", (Size(10_000, 100_000), Size(100_000, 1_000_000), Size(1_000_000, 10_000_000)), 5, 5, 10_000, "4GB"),
     )
 }
 
@@ -118,6 +120,8 @@ class Place:
         with embedded_server(data, secret, fast=True) as self.owner:  # loading needs no durability
             for size in sizes:
                 self._load(size)
+            if self.scale.buffers:
+                asyncio.run(_do(self.owner, f"ALTER SYSTEM SET shared_buffers = '{self.scale.buffers}'"))
         with embedded_server(data, secret) as self.owner:
             try:
                 yield self
@@ -149,6 +153,11 @@ class Place:
         asyncio.run(synth_load.fill(self.url(size), size.persons, size.events, 1, told))
         asyncio.run(_do(self.url(size), SAMPLE))
         self.told(f"{what}: {time.monotonic() - began:.0f} s\n")
+
+    def warm(self, size: Size) -> None:
+        """Read all of a database but its versions into memory, as far as it fits: as if it had long been in use."""
+        self.do("CREATE EXTENSION IF NOT EXISTS pg_prewarm", size)
+        self.value(PREWARM, size=size)
 
     # --- the service ---
 
@@ -251,6 +260,11 @@ async def _create(url: str, database: str) -> None:
     finally:
         await connection.close()
 
+
+PREWARM = """
+SELECT sum(pg_prewarm(oid)) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') AND relname NOT LIKE '%changes%'
+"""
 
 SAMPLE = f"""
 CREATE TABLE IF NOT EXISTS benchmark_ids (n integer PRIMARY KEY, id uuid NOT NULL);
