@@ -55,7 +55,7 @@ class Scale:
     seconds: float
     bulk: int
     large: bool = False
-    """Give PostgreSQL a quarter of the memory, as docs/scaling.md advises: the embedded server takes 1 GB at most."""
+    """Give PostgreSQL two fifths of the memory, for all records to lie in: the embedded server takes 1 GB at most."""
 
     @property
     def largest(self) -> Size:
@@ -123,8 +123,8 @@ class Place:
             for size in sizes:
                 self._load(size)
             if self.scale.large:
-                quarter = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-                asyncio.run(_do(self.owner, f"ALTER SYSTEM SET shared_buffers = '{quarter >> 20}MB'"))
+                memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+                asyncio.run(_do(self.owner, f"ALTER SYSTEM SET shared_buffers = '{memory * 2 // 5 >> 20}MB'"))
         with embedded_server(data, secret) as self.owner:
             try:
                 yield self

@@ -27,8 +27,8 @@ prepared statements over as many connections, by `psql`, or on a bare connection
 the same records as JSON or CSV; of bulk COPY of validated rows into the same tables by their owner, without versions,
 levels and feed. The service is one worker process as `chronika serve` starts it, with a key, on real routes, and no
 answer comes from the cache unless the line says so. PostgreSQL is the embedded one with its own settings, and at the
-full scale with a quarter of the memory as its own, as [scaling](scaling.md) advises; it and the load
-generator share the machine with the service. Before records are read one by one, the database is read into memory, as
+full scale with two fifths of the memory as its own, for all records to lie in; it and the load generator
+share the machine with the service. Before records are read one by one, the database is read into memory, as
 far as it fits: it is measured as one that has long been in use.
 """
 
