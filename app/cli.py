@@ -88,10 +88,7 @@ def ready_database(settings: Settings) -> Iterator[str]:
     from app.core import schema
 
     with served_database(settings) as url:
-        asyncio.run(schema.reach(url))
-        if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
-            msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
-            raise schema.SchemaError(msg)
+        asyncio.run(schema.require_head(url, secret_bytes(settings)))
         yield url
 
 
@@ -317,10 +314,7 @@ def check() -> None:
 
     settings = get_settings()
     with served_database(settings) as url:
-        asyncio.run(schema.reach(url))
-        if not asyncio.run(schema.is_at_head(url, secret_bytes(settings))):
-            msg = f"the database is not at revision {schema.head()}; run `chronika db upgrade`"
-            raise schema.SchemaError(msg)
+        asyncio.run(schema.require_head(url, secret_bytes(settings)))
         schema.check(url)
     typer.echo(f"The database is at revision {schema.head()} and as expected.")
 

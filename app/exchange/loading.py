@@ -37,7 +37,7 @@ def load(name: str) -> Mapping:
 
 
 def _read(name: str, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """Return the TOML of a shipped mapping, or of a file; `extends` names the one that it adds to."""
+    """Return the TOML of a shipped mapping or of a file; `extends` names another, which may be a file beside it."""
     shipped = SHIPPED / f"{name}.toml"
     path = Path(name)
     try:
@@ -54,6 +54,8 @@ def _read(name: str, extending: tuple[Path, ...]) -> dict[str, Any]:
         return data
     if path.resolve() in extending:
         raise MappingError(f"{name} extends itself")
+    beside = path.parent / str(base)
+    base = beside if beside.is_file() else base
     merged: dict[str, Any] = _merge(_read(str(base), (*extending, path.resolve())), data)
     return merged
 

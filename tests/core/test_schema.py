@@ -86,6 +86,12 @@ def test_a_second_upgrade_changes_nothing(migrated: Site) -> None:
     assert asyncio.run(schema.is_at_head(migrated.url, KEY))
 
 
+def test_what_keeps_it_from_being_used_is_told(migrated: Site) -> None:
+    asyncio.run(schema.require_head(migrated.url, KEY))
+    with pytest.raises(SchemaError, match="CHRONIKA_SECRET"):
+        asyncio.run(schema.require_head(migrated.url, b"another secret, of 32 characters or more"))
+
+
 def test_vocabularies_follow_the_files_and_keep_what_was_added(migrated: Site) -> None:
     ask(
         migrated.url,
@@ -226,7 +232,8 @@ async def _whole_life(site: Site) -> int:
 def test_a_half_made_schema_is_not_at_head(server_url: str) -> None:
     asyncio.run(_create(server_url, "empty"))
     url = server_url.replace("@/chronika?", "@/empty?")
-    assert not asyncio.run(schema.is_at_head(url, KEY))
+    with pytest.raises(SchemaError, match="db upgrade"):
+        asyncio.run(schema.require_head(url, KEY))
     with pytest.raises(SchemaError) as caught:
         schema.check(url)
     assert len(str(caught.value).splitlines()) == 1

@@ -202,9 +202,9 @@ async def test_a_row_of_which_nothing_is_recorded_is_named(api: Api, owner: asyn
     assert await owner.fetchval("SELECT count(*) FROM persons") == 0
 
 
-async def test_a_mapping_of_ones_own_extends_a_shipped_one(api: Api, tmp_path: Path) -> None:
+async def test_a_mapping_of_ones_own_extends_another_beside_it(api: Api, tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(MINIMAL)
-    extended = f'extends = "{tmp_path}/base.toml"\n[values.sex.map]\n"x" = "other"\n'
+    extended = 'extends = "base.toml"\n[values.sex.map]\n"x" = "other"\n'
     (tmp_path / "own.toml").write_text(extended)
     (tmp_path / "own.csv").write_text("name,born,sex\nA,2000,x\nB,2000,m\n")
     outcome = await run(api, tmp_path / "own.csv", str(tmp_path / "own.toml"), tmp_path / "report")
