@@ -83,6 +83,7 @@ import json, sys, time
 import duckdb
 folder, asked = sys.argv[1], json.loads(sys.argv[2])
 duckdb.sql("SET threads = 2")
+duckdb.sql("SET enable_progress_bar = false")  # it would be shown between the figures
 for table in ("events", "statuses"):
     duckdb.sql(f"COPY (SELECT * FROM read_csv('{folder}/{table}.csv', header=true)) TO '{folder}/{table}.parquet'")
     duckdb.sql(f"CREATE VIEW {table} AS SELECT * FROM '{folder}/{table}.parquet'")
