@@ -40,7 +40,7 @@ def load(  # noqa: PLR0913 -- what a load is
         script.write_text(posted + LUA.replace("URLS", str(listed)).replace("START", str(start % len(urls))))
         given = [a for k, v in headers.items() for a in ("-H", f"{k}: {v}")]
         if wrk := shutil.which("wrk"):
-            times = [f"-c{clients}", "-t1", f"-d{max(1, round(seconds))}s"]
+            times = [f"-c{clients}", "-t1", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
             command = [wrk, *times, "-s", str(script), *given, api.url]
         else:
             own = [sys.executable, "-m", "benchmarks.client"]
