@@ -137,18 +137,18 @@ async def require_head(url: str, secret: bytes) -> None:
     """Raise `SchemaError`, with what to do about it, unless the owner can be had and the database is at head."""
     connection = await connect_owner(url)
     try:
-        if await is_at_head(url, secret):
-            return
-        migrated = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-        if migrated and await connection.fetchval(AT_HEAD, head(), fold.VERSION):
-            msg = (
-                "the database refuses the logins of this CHRONIKA_SECRET: set the one that they were made with, "
-                "or run `chronika db upgrade` to make them anew"
-            )
-        else:
-            msg = f"the database is not at revision {head()}; run `chronika db upgrade`"
+        made = await _says_head(connection)
     finally:
         await connection.close()
+    if await is_at_head(url, secret):
+        return
+    if made:
+        msg = (
+            "the database refuses the logins of this CHRONIKA_SECRET: set the one that they were made with, "
+            "or run `chronika db upgrade` to make them anew"
+        )
+    else:
+        msg = f"the database is not at revision {head()}; run `chronika db upgrade`"
     raise SchemaError(msg)
 
 
@@ -237,9 +237,6 @@ def _alembic(run: Any, url: str, *arguments: str) -> None:
         raise SchemaError(msg) from None
 
 
-AT_HEAD = "SELECT version_num = $1 AND EXISTS (SELECT FROM name_fold WHERE version = $2) FROM alembic_version"
-
-
 async def is_at_head(url: str, secret: bytes) -> bool:
     """Tell whether the database is at head already; asked as the public's login, so that serving needs no owner.
 
@@ -256,11 +253,18 @@ async def _is_at_head(url: str, secret: bytes) -> bool:
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False  # the owner's connection will tell what is wrong
     try:
-        return bool(await connection.fetchval(AT_HEAD, head(), fold.VERSION))
-    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
-        return False
+        return await _says_head(connection)
     finally:
         await connection.close()
+
+
+async def _says_head(connection: Any) -> bool:
+    """Tell whether the database calls itself at head; one without the tables that would say so is not."""
+    sql = "SELECT version_num = $1 AND EXISTS (SELECT FROM name_fold WHERE version = $2) FROM alembic_version"
+    try:
+        return bool(await connection.fetchval(sql, head(), fold.VERSION))
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        return False
 
 
 async def _fold_names(url: str) -> None:

@@ -136,6 +136,8 @@ def test_down_to_nothing_and_up_again_with_records_in_it(server_url: str) -> Non
     )
     assert ask(site.url, functions) == [(0,)]
     assert not asyncio.run(schema.is_at_head(site.url, KEY))
+    with pytest.raises(SchemaError, match="db upgrade"):
+        asyncio.run(schema.require_head(site.url, KEY))
     schema.upgrade(site.url, KEY)
     assert fingerprint(site.url) == before
     assert (count(site.url, "persons"), count(site.url, "keys")) == (0, 0)
