@@ -157,7 +157,7 @@ class Place:
         asyncio.run(_do(self.url(size), SAMPLE))
         self.told(f"{what}: {time.monotonic() - began:.0f} s\n")
 
-    def warm(self, size: Size) -> None:
+    def warm(self, size: Size | None = None) -> None:
         """Read all of a database but its versions into memory, as far as it fits: as if it had long been in use."""
         self.do("CREATE EXTENSION IF NOT EXISTS pg_prewarm", size)
         self.value(PREWARM, size=size)

@@ -48,7 +48,7 @@ def _compare(place: Place, name: str, urls: list[str], script: str, goals: tuple
     api, seconds, lines = place.api(), place.scale.seconds, []
     own: list[float] = []
     asked = 0
-    place.warm(place.scale.largest)
+    place.warm()
 
     def ours(clients: int) -> float:
         nonlocal asked
